@@ -1,0 +1,1 @@
+"""The asset graph, thin: read ports, call learning, write ports, add metadata."""

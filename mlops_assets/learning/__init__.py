@@ -1,0 +1,1 @@
+"""Pure machine learning: one run of a pipeline. No Dagster, no Ray."""

@@ -1,0 +1,1 @@
+"""Pure verdicts: expectations on data, gates on models. No Dagster, no Ray."""

@@ -1,0 +1,38 @@
+"""The base of every declaration: frozen, refusing unknown fields, with a canonical JSON form and a digest."""
+
+import hashlib
+import json
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Value(BaseModel):
+    """A frozen value. A subclass may name fields that are also accepted by position.
+
+    ``class Float(Value): positional = ("low", "high")`` allows ``Float(0.01, 0.3, log=True)``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+
+    positional: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        if len(args) > len(self.positional):
+            takes = ", ".join(self.positional) or "no fields"
+            raise TypeError(f"{type(self).__name__} takes {takes} by position; name the others")
+        by_position = dict(zip(self.positional, args, strict=False))
+        twice = sorted(by_position.keys() & fields.keys())
+        if twice:
+            raise TypeError(f"{type(self).__name__} was given {', '.join(twice)} twice")
+        super().__init__(**by_position, **fields)
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN. What digests are computed over."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_of(value: Any) -> str:
+    """sha256, as 64 hexadecimal characters, over the canonical JSON of ``value``."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
