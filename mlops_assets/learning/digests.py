@@ -1,0 +1,63 @@
+"""The identity of results: the same rows, parts and predictions give the same digest in every process."""
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def predictions_digest(results: "pd.DataFrame") -> str:
+    """sha256 over (key, split, prediction and probabilities) in key order; bit for bit, whatever the order of rows."""
+    probabilities = [column for column in results.columns if column.startswith("probability_")]
+    return _digest(results, ["key", "split", "prediction", *probabilities])
+
+
+def split_digest(results: "pd.DataFrame") -> str:
+    """sha256 over (key, split) in key order: two runs with this in common are judged on the same rows."""
+    return _digest(results, ["key", "split"])
+
+
+def in_key_order(frame: "pd.DataFrame", key: str) -> "pd.DataFrame":
+    """The rows sorted by ``key`` with an index from 0: what makes the order in which rows were read irrelevant."""
+    keys = plain(frame[key])
+    if keys.is_monotonic_increasing:
+        return frame.reset_index(drop=True)
+    return frame.iloc[keys.argsort(kind="stable").to_numpy()].reset_index(drop=True)
+
+
+def plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A categorical column as its values: the order of categories is not part of a value."""
+    import pandas as pd
+
+    return column.astype(column.cat.categories.dtype) if isinstance(column.dtype, pd.CategoricalDtype) else column
+
+
+def _digest(results: "pd.DataFrame", columns: list[str]) -> str:
+    ordered = in_key_order(results, "key")
+    digest = hashlib.sha256()
+    for column in columns:
+        content = _content(plain(ordered[column]))
+        digest.update(f"{column}:{len(content)}:".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _content(column: "pd.Series[Any]") -> bytes:
+    """The column's values as bytes that do not depend on the width or the storage of its type."""
+    import pandas as pd
+
+    kinds = pd.api.types
+    if kinds.is_bool_dtype(column.dtype):
+        return b"b" + column.to_numpy(dtype="u1").tobytes()
+    if kinds.is_integer_dtype(column.dtype):
+        return b"i" + column.to_numpy(dtype="<i8").tobytes()
+    if kinds.is_float_dtype(column.dtype):
+        # Adding zero makes -0.0 and 0.0, which are equal predictions, equal bytes.
+        return b"f" + (column.to_numpy(dtype="<f8") + 0.0).tobytes()
+    if kinds.is_datetime64_any_dtype(column.dtype):
+        moments = column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
+        nanoseconds: bytes = moments.dt.as_unit("ns").to_numpy().astype("<i8").tobytes()
+        return b"t" + nanoseconds
+    return b"s" + json.dumps([str(value) for value in column], ensure_ascii=False).encode("utf-8", "surrogatepass")
