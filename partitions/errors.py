@@ -1,15 +1,48 @@
 """The family of errors a person can act on: one line that says what is wrong, where, and what would be right."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 
 class MlopsError(Exception):
     """Something a person can put right. ``str(error)`` is one line; the command line prints it and exits with 1."""
 
 
-class DeclarationError(MlopsError):
-    """A declaration (project, subproject, search space, stage ...) is not valid."""
+class Problem(NamedTuple):
+    """One thing wrong in a declaration: where (``stages[1].name``; empty for the whole), and what would be right."""
+
+    path: str
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.message}" if self.path else self.message
+
+    def below(self, path: str) -> "Problem":
+        """The same problem, seen from where this declaration is ``path`` of a larger one."""
+        joined = path + self.path if self.path.startswith("[") else ".".join(part for part in (path, self.path) if part)
+        return Problem(joined, self.message)
+
+
+class DeclarationError(MlopsError, ValueError):
+    """A declaration (project, subproject, search space, stage ...) is not valid.
+
+    ``problems`` holds each of them; the text has one line for each, led by ``what`` is being declared. It is a
+    ValueError so that a declaration inside another one reports through pydantic like any other wrong field.
+    """
+
+    shown = 20
+
+    def __init__(self, what: str, problems: "Sequence[Problem] | str") -> None:
+        self.what = what
+        self.problems = (Problem("", problems),) if isinstance(problems, str) else tuple(problems)
+        lines = [f"{what}: {problem}" if what else str(problem) for problem in self.problems[: self.shown]]
+        if len(self.problems) > self.shown:
+            lines.append(f"{what}: and {len(self.problems) - self.shown} more problems")
+        super().__init__("\n".join(lines))
+
+    def __reduce__(self) -> "tuple[type[DeclarationError], tuple[str, tuple[Problem, ...]]]":
+        return type(self), (self.what, self.problems)
 
 
 class UnknownName(MlopsError):

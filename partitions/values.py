@@ -2,15 +2,20 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from partitions.errors import DeclarationError
+from partitions.problems import problems_of
 
 
 class Value(BaseModel):
     """A frozen value. A subclass may name fields that are also accepted by position.
 
-    ``class Float(Value): positional = ("low", "high")`` allows ``Float(0.01, 0.3, log=True)``.
+    ``class Float(Value): positional = ("low", "high")`` allows ``Float(0.01, 0.3, log=True)``. Whatever is wrong with
+    the fields is one DeclarationError, a line for each problem, with the path of the field.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
@@ -25,7 +30,17 @@ class Value(BaseModel):
         twice = sorted(by_position.keys() & fields.keys())
         if twice:
             raise TypeError(f"{type(self).__name__} was given {', '.join(twice)} twice")
-        super().__init__(**by_position, **fields)
+        given = {**by_position, **fields}
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            raise DeclarationError(self._described(given), problems_of(error, given, type(self))) from error
+
+    @classmethod
+    def _described(cls, given: Mapping[str, Any]) -> str:
+        """What an error calls this value: ``Stage 'testing'``."""
+        first = next((given[name] for name in cls.positional[:1] if isinstance(given.get(name), str)), None)
+        return cls.__name__ if first is None else f"{cls.__name__} {first!r}"
 
 
 def canonical_json(value: Any) -> str:
