@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from partitions.schema import DataSchema
 from partitions.values import Value
@@ -41,9 +41,14 @@ class SplitSettings(Value):
 class Config(Value):
     """Base class for a subproject's configuration: the values that make it this subproject."""
 
+    model_config = ConfigDict(validate_default=True)
+
 
 class Parameters(Value):
     """Base class for a pipeline's parameters: everything that may be varied from run to run, each with a default."""
+
+    # A default is read like a given value (2 for a float is 2.0), so that both have one digest.
+    model_config = ConfigDict(validate_default=True)
 
     split: SplitSettings = SplitSettings()
 

@@ -35,6 +35,8 @@ def _plain(value: Any, path: str, problems: list[Problem]) -> Any:
         return [_plain(item, f"{path}[{position}]", problems) for position, item in enumerate(value)]
     if isinstance(value, float) and not math.isfinite(value):
         problems.append(Problem(path, f"expected a finite number, not {value!r}; use null for no value"))
+    elif isinstance(value, str) and any("\ud800" <= character <= "\udfff" for character in value):
+        problems.append(Problem(path, f"expected text that can be written as UTF-8, not {shown(value)}"))
     elif value is not None and type(value) not in (bool, int, float, str):
         offer = "null, true or false, a number, text, a list or a mapping"
         problems.append(Problem(path, f"expected {offer}, not {shown(value)} of type {type(value).__name__}"))

@@ -217,7 +217,7 @@ class SearchSpace(Value):
         return tuple(done)
 
     def part(self, names: Iterable[str]) -> "SearchSpace":
-        """The space of only these parameters; refuses an unknown one, and one whose condition names a parameter left out."""
+        """The space of only these parameters; refuses an unknown one, and one whose condition is left out."""
         wanted = tuple(names)
         unknown = [name for name in wanted if name not in self.dimensions]
         if unknown:
