@@ -33,7 +33,7 @@ def default_metrics(
         if name not in known:
             offer = nearest(name, known, noun="metric")
             raise PipelineError(
-                f"{offer}: the default evaluate for {task} computes {', '.join(known)}; override evaluate for others"
+                f"{offer} (the default evaluate for {task} computes {', '.join(known)}; override evaluate for others)"
             )
     if results.empty:
         raise PipelineError(f"no rows to evaluate: {', '.join(names)} need at least one row with truth and prediction")
@@ -66,7 +66,7 @@ def _classification(results: "pd.DataFrame", names: list[str]) -> dict[str, floa
     truth = results["truth"].map(class_label).to_numpy(dtype=object)
     prediction = results["prediction"].map(class_label).to_numpy(dtype=object)
     compute: dict[str, Callable[[], Any]] = {
-        "accuracy": lambda: (truth == prediction).mean(),
+        "accuracy": (truth == prediction).mean,
         "balanced_accuracy": lambda: _balanced_accuracy(truth, prediction),
         "f1": lambda: _f1(truth, prediction),
         "log_loss": lambda: _log_loss(*_probabilities(results, truth, "log_loss")),

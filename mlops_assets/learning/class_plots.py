@@ -68,9 +68,10 @@ def draw_error_rate(axes: "Axes", when: "np.ndarray[Any, Any]", wrong: "np.ndarr
 
     groups = [group for group in np.array_split(np.arange(len(when)), min(40, max(1, len(when) // 25))) if len(group)]
     middle = [float(np.median(when[group])) for group in groups]
-    axes.plot(middle, [float(wrong[group].mean()) for group in groups], color="#1f4e79", marker="o", markersize=4)
+    share = [float(wrong[group].mean()) for group in groups]
+    axes.plot(middle, share, color="#1f4e79", marker="o", markersize=4)
     axes.axhline(float(wrong.mean()), color="#c8501e", linewidth=1.0, label=f"all rows: {wrong.mean():.1%}")
-    axes.set_ylim(bottom=0.0)
+    axes.set_ylim(0.0, 1.25 * max(share) or 1.0)
     axes.set_ylabel("share of wrong predictions")
     axes.legend(loc="upper left", frameon=False, fontsize=8)
 
@@ -79,7 +80,13 @@ def _labels(rows: "pd.DataFrame") -> "tuple[pd.Series[str], pd.Series[str], list
     truth, prediction = rows["truth"].map(class_label), rows["prediction"].map(class_label)
     frequent = truth.value_counts().add(prediction.value_counts(), fill_value=0).sort_values(ascending=False)
     if len(frequent) <= _MOST_CLASSES:
-        return truth, prediction, sorted(frequent.index)
+        return truth, prediction, sorted(frequent.index, key=_numbers_first)
     kept = set(frequent.index[: _MOST_CLASSES - 1])
     lumped = [column.where(column.isin(kept), _OTHER) for column in (truth, prediction)]
-    return lumped[0], lumped[1], [*sorted(kept), _OTHER]
+    return lumped[0], lumped[1], [*sorted(kept, key=_numbers_first), _OTHER]
+
+
+def _numbers_first(label: str) -> tuple[bool, int, str]:
+    """Classes that are whole numbers in the order of numbers: 2 before 10."""
+    whole = label.lstrip("-").isdecimal()
+    return (not whole, int(label) if whole else 0, label)

@@ -47,7 +47,7 @@ def predicted_against_true(
 def residuals_over_time(
     results: "pd.DataFrame", time_column: str, task: Task | None = None, target: str = "target"
 ) -> bytes:
-    """Regression: prediction minus truth over time, with its median and 10-90 % band; classification: the error rate.
+    """Regression: prediction minus truth over time, with its median and 10 and 90 %; classification: the error rate.
 
     results: as in ``predicted_against_true``, plus the column ``time_column`` (datetimes, none missing).
     """
@@ -174,13 +174,15 @@ def _draw_residuals(
         first, last = first - 0.5, last + 0.5
     _draw_points(figure, axes, when, residual, (first, last, low, high))
     parts = [part for part in np.array_split(np.arange(len(when)), min(_BINS, max(1, len(when) // 20))) if len(part)]
-    middle = [float(np.median(when[part])) for part in parts]
-    tenth, median, ninetieth = np.array([np.percentile(residual[part], [10, 50, 90]) for part in parts]).T
-    axes.fill_between(middle, tenth, ninetieth, color=ACCENT, alpha=0.18, linewidth=0, label="10-90 %")
-    axes.plot(middle, median, color=ACCENT, linewidth=1.4, label="median")
+    if len(parts) > 1:
+        middle = [float(np.median(when[part])) for part in parts]
+        tenth, median, ninetieth = np.array([np.percentile(residual[part], [10, 50, 90]) for part in parts]).T
+        axes.plot(middle, median, color=ACCENT, linewidth=1.6, label="median")
+        axes.plot(middle, tenth, color=ACCENT, linewidth=1.0, linestyle="--", label="10 and 90 %")
+        axes.plot(middle, ninetieth, color=ACCENT, linewidth=1.0, linestyle="--")
+        axes.legend(loc="upper left", frameon=False, fontsize=8, ncols=2)
     axes.axhline(0.0, color="0.3", linewidth=0.8)
     axes.set(xlim=(first, last), ylim=(low, high))
-    axes.legend(loc="upper left", frameon=False, fontsize=8, ncols=2)
     outside = int(((residual < low) | (residual > high)).sum())
     if outside:
         axes.set_title(f"{outside:,} rows lie outside the picture", fontsize=8, color="0.4")
@@ -195,7 +197,7 @@ def _draw_points(
 ) -> None:
     """Points while they can be told apart, else the count of points per cell."""
     if len(x) <= _MANY:
-        axes.scatter(x, y, s=9, color=INK, alpha=0.4, linewidths=0)
+        axes.scatter(x, y, s=14, color=INK, alpha=0.5, linewidths=0)
         return
     cells = axes.hexbin(x, y, gridsize=60, extent=extent, bins="log", mincnt=1, cmap="Blues", linewidths=0)
     figure.colorbar(cells, ax=axes, label="rows per cell", shrink=0.85)

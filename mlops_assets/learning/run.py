@@ -46,11 +46,13 @@ class RunInput:
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**32:
-            raise DeclarationError(f"seed {self.seed} is out of range: a whole number from 0 to {2**32 - 1}")
+            raise DeclarationError("run: seed", f"{self.seed} is not a whole number from 0 to {2**32 - 1}")
         if (self.folds is None) != (self.fold is None):
-            raise DeclarationError(f"folds={self.folds} and fold={self.fold}: give both, or neither")
+            raise DeclarationError("run: fold", f"folds={self.folds} and fold={self.fold}; give both, or neither")
         if self.folds is not None and self.fold is not None and not (self.folds >= 2 and 0 <= self.fold < self.folds):
-            raise DeclarationError(f"fold {self.fold} of {self.folds}: folds is at least 2, fold from 0 to folds - 1")
+            raise DeclarationError(
+                "run: fold", f"{self.fold} of {self.folds}; folds is at least 2, fold from 0 to folds - 1"
+            )
 
 
 @dataclass(frozen=True, eq=False)
