@@ -5,13 +5,10 @@ import hashlib
 import os
 import secrets
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
-
-from pydantic import field_validator
 
 from partitions.errors import MlopsError
-from partitions.values import Value
 
 SECRET_BYTES = 32
 SHORTEST_SECRET = 16
@@ -74,22 +71,19 @@ DAGSTER_SETTINGS = {
 }
 
 
-class Home(Value):
+@dataclass(frozen=True)
+class Home:
     """One MLOPS_HOME. ``path`` is made absolute, so that a change of the working folder does not move it."""
-
-    positional: ClassVar[tuple[str, ...]] = ("path",)
 
     path: Path
 
-    @field_validator("path")
-    @classmethod
-    def _absolute(cls, path: Path) -> Path:
-        return Path(os.path.abspath(path.expanduser()))
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(os.path.abspath(Path(self.path).expanduser())))
 
     @classmethod
     def default(cls) -> "Home":
         """The folder that MLOPS_HOME names; without it ``.mlops`` in the working folder."""
-        return cls(path=Path(os.environ.get("MLOPS_HOME") or ".mlops"))
+        return cls(Path(os.environ.get("MLOPS_HOME") or ".mlops"))
 
     @property
     def dagster_home(self) -> Path:
@@ -102,7 +96,7 @@ class Home(Value):
             return self.path / "dagster"
         folder = Path(os.path.abspath(Path(chosen).expanduser()))
         home = os.environ.get("MLOPS_HOME")
-        derived = home is not None and folder == Home(path=Path(home)).path / "dagster"
+        derived = home is not None and folder == Home(Path(home)).path / "dagster"
         return self.path / "dagster" if derived else folder
 
     @property

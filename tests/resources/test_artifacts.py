@@ -21,7 +21,7 @@ class StoreContract:
     """What holds for every store."""
 
     @pytest.fixture
-    def store(self) -> Iterator[ArtifactStore]:
+    def store(self) -> ArtifactStore | Iterator[ArtifactStore]:
         raise NotImplementedError
 
     def overwrite(self, store: ArtifactStore, uri: str, data: bytes) -> None:
@@ -107,8 +107,8 @@ class StoreContract:
 
 class TestLocalFolder(StoreContract):
     @pytest.fixture
-    def store(self, tmp_path: Path) -> Iterator[ArtifactStore]:
-        yield ArtifactStore(str(tmp_path / "artifacts"))
+    def store(self, tmp_path: Path) -> ArtifactStore:
+        return ArtifactStore(str(tmp_path / "artifacts"))
 
     def test_a_changed_byte_is_put_right_by_the_next_put(self, store: ArtifactStore) -> None:
         artifact = store.put(CONTENT)
