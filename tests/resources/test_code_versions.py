@@ -4,11 +4,20 @@ import shutil
 from pathlib import Path
 
 import pytest
-from code_repositories import PACKAGE, archive_of, files_in, git, make_plain, make_repository, reference_in, write
 
 from partitions.errors import CodeVersionError
 from resources.artifacts import ArtifactStore
 from resources.code_versions import CodeVersion, CodeVersions
+from tests.resources.code_repositories import (
+    PACKAGE,
+    archive_of,
+    files_in,
+    git,
+    make_plain,
+    make_repository,
+    reference_in,
+    write,
+)
 
 
 @pytest.fixture

@@ -7,7 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from code_repositories import (
+
+from partitions.errors import ArtifactError, CodeVersionError
+from resources.archive import NOT_CODE, CodeRules, pack, unpack
+from resources.artifacts import Artifact, ArtifactStore
+from resources.code_versions import CodeVersion, CodeVersions
+from tests.resources.code_repositories import (
     FILES,
     PACKAGE,
     archive_of,
@@ -18,11 +23,6 @@ from code_repositories import (
     reference_in,
     write,
 )
-
-from partitions.errors import ArtifactError, CodeVersionError
-from resources.archive import NOT_CODE, CodeRules, pack, unpack
-from resources.artifacts import Artifact, ArtifactStore
-from resources.code_versions import CodeVersion, CodeVersions
 
 
 @pytest.fixture
