@@ -176,7 +176,7 @@ class _ApartUnpickler(pickle.Unpickler):
         if (module, name) in self.own:
             return self.own[module, name]
         if belongs(module, self.guard.package):
-            raise self.guard.refuse(module)
+            raise pickle.UnpicklingError(f"{module}.{name} is stored by its name only, as its __reduce__ asks")
         found = super().find_class(module, name)
         if module == "cloudpickle.cloudpickle":
             if name in ("_make_skeleton_class", "_make_skeleton_enum"):

@@ -261,12 +261,35 @@ def test_a_late_import_of_other_packages_is_allowed(write: Write) -> None:
     verify(write(body="import json, scipy.special\nreturn scipy.special.expit(X['weight'])"))
 
 
-def test_a_served_model_never_takes_a_late_import_from_another_version(write: Write) -> None:
-    pipeline = write(body="from .late import f\nreturn f(X)", files=LATE)
+@pytest.mark.parametrize(
+    "late",
+    [
+        "from .late import f",
+        "def f(X):\n    from . import late\n    return late.f(X)",
+        "f = lambda X: __import__('model_shops.parcels.late', fromlist=['f']).f(X)",
+    ],
+)
+def test_a_served_model_never_takes_a_late_import_from_another_version(write: Write, late: str) -> None:
+    pipeline = write(body=f"{late}\nreturn f(X)", files=LATE)
     loaded = load_model(model_file(pipeline))
     assert pipeline.predict(trained(pipeline), ROWS)["prediction"].tolist() == [101.0, 102.0, 104.0]
     with pytest.raises(ModuleNotFoundError, match="inside a function"):
         loaded.predict(ROWS)
+
+
+NAMED = """
+class Any:
+    def __reduce__(self):
+        return "ANY"
+
+ANY = Any()
+"""
+
+
+def test_an_object_stored_by_its_name_only_is_refused(write: Write) -> None:
+    data = model_file(write(imports=NAMED, body="return X['weight'].to_numpy() if ANY else None"))
+    with pytest.raises(ArtifactError, match=r"model_shops\.parcels\.pipeline\.ANY is stored by its name only"):
+        load_model(data)
 
 
 def test_other_predictions_than_in_memory_are_told(write: Write) -> None:

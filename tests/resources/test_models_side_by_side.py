@@ -46,7 +46,7 @@ from mlops_assets import Config, DataSchema, Parameters, Pipeline
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 
-from . import transformer
+import delay_shop.delays.transformer
 
 VERSION = {version!r}
 
@@ -59,7 +59,7 @@ class Delays(Pipeline[Config, Parameters]):
         return pd.DataFrame({{"id": range(29), "distance": distance, "delay": [d ** 1.5 for d in distance]}})
 
     def build(self, params, seed):
-        return make_pipeline(transformer.Derive(scale=2.0), LinearRegression())
+        return make_pipeline(delay_shop.delays.transformer.Derive(scale=2.0), LinearRegression())
 
     def predict(self, model, rows):
         return super().predict(model, rows).assign(made_by=VERSION)
