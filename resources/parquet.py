@@ -1,0 +1,105 @@
+"""Data frames as Parquet bytes and back, with every pandas type as it was."""
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from partitions.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+METADATA = b"mlops_assets"
+
+
+def encode(frame: "pd.DataFrame") -> bytes:
+    """``frame`` without its index as Parquet; the same frame gives the same bytes with the same pyarrow.
+
+    Object columns come back as Arrow understands them (text as pandas' ``str``). Raises DataError for a column that
+    Parquet cannot hold.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        sink = pa.BufferOutputStream()
+        pq.write_table(to_table(frame), sink, compression="zstd")
+    except (pa.ArrowException, UnicodeEncodeError, OverflowError) as error:
+        raise DataError(f"rows cannot be written as Parquet: {' '.join(str(error).split())}") from error
+    return bytes(sink.getvalue())
+
+
+def decode(data: bytes) -> "pd.DataFrame":
+    """The frame that ``encode`` was given, with a new index 0, 1, 2 ... Reads other Parquet files too."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return from_table(pq.read_table(pa.BufferReader(data)))
+
+
+def to_table(frame: "pd.DataFrame") -> "pa.Table":
+    """``frame`` as an Arrow table without dictionaries: categories and types are described in its metadata.
+
+    Parquet keeps neither the categories of numbers nor those no row uses.
+    """
+    import pandas as pd
+    import pyarrow as pa
+
+    plain = frame.reset_index(drop=True)
+    plain.attrs = {}
+    categorical = [str(c) for c in frame.columns if isinstance(frame[c].dtype, pd.CategoricalDtype)]
+    for name in categorical:
+        plain[name] = frame[name].cat.codes.to_numpy()
+    table = pa.Table.from_pandas(plain, preserve_index=False)
+    described: dict[str, dict[str, Any]] = {}
+    for name in categorical:
+        categories = frame[name].cat
+        labels = pa.Table.from_pandas(pd.DataFrame({"category": categories.categories}), preserve_index=False)
+        described[name] = {"ordered": bool(categories.ordered), "labels": _to_text(labels)}
+        values = labels.column("category")
+        if not isinstance(values.type, pa.BaseExtensionType):
+            codes = pa.array(plain[name].to_numpy(), mask=plain[name].to_numpy() < 0)
+            table = table.set_column(table.schema.get_field_index(name), name, values.take(codes))
+    dtypes = {str(name): str(dtype) for name, dtype in plain.dtypes.items() if name not in categorical}
+    about = json.dumps({"categories": described, "dtypes": dtypes}, sort_keys=True).encode()
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), METADATA: about})
+
+
+def from_table(table: "pa.Table") -> "pd.DataFrame":
+    """The frame that ``to_table`` was given."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    about = json.loads((table.schema.metadata or {}).get(METADATA, b'{"categories": {}, "dtypes": {}}'))
+    categories: dict[str, pd.CategoricalDtype] = {}
+    for name, described in about["categories"].items():
+        labels = _from_text(described["labels"])
+        index = pd.Index(labels.to_pandas()["category"]).rename(None)
+        categories[name] = pd.CategoricalDtype(index, described["ordered"])
+        values = labels.column("category")
+        if not isinstance(values.type, pa.BaseExtensionType):
+            codes = pc.fill_null(pc.index_in(table.column(name), value_set=values.combine_chunks()), -1)
+            table = table.set_column(table.schema.get_field_index(name), name, codes)
+    frame: pd.DataFrame = table.to_pandas()
+    for name, dtype in categories.items():
+        frame[name] = pd.Categorical.from_codes(frame[name].to_numpy(), dtype=dtype)
+    # Parquet knows no time in seconds.
+    changed = {name: dtype for name, dtype in about["dtypes"].items() if str(frame[name].dtype) != dtype}
+    return frame.astype(changed) if changed else frame
+
+
+def _to_text(table: "pa.Table") -> str:
+    import pyarrow as pa
+
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return base64.b64encode(sink.getvalue()).decode()
+
+
+def _from_text(text: str) -> "pa.Table":
+    import pyarrow as pa
+
+    return pa.ipc.open_stream(base64.b64decode(text)).read_all()
