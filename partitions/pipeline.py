@@ -4,7 +4,7 @@ The smallest useful pipeline has a schema, ``metrics``, ``ingest`` and ``build``
 """
 
 from abc import ABC, abstractmethod
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 from pydantic import ConfigDict, Field, model_validator
@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 Better = Literal["min", "max", "zero"]
 
 
+def as_utc(moment: datetime) -> datetime:
+    """The moment with its zone; one without a zone is UTC."""
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
 class Window(Value):
     """Which live data to read: ``since <= time < until``; a missing bound is open. Times without a zone are UTC."""
 
@@ -26,7 +31,7 @@ class Window(Value):
 
     @model_validator(mode="after")
     def _ordered(self) -> "Window":
-        if self.since is not None and self.until is not None and self.since >= self.until:
+        if self.since is not None and self.until is not None and as_utc(self.since) >= as_utc(self.until):
             raise ValueError(f"since {self.since} must lie before until {self.until}")
         return self
 
@@ -61,7 +66,7 @@ class Split(NamedTuple):
 
 
 class Estimator(Protocol):
-    """Anything with fit and predict, as scikit-learn, LightGBM and XGBoost have them; predict_proba is used if there."""
+    """Anything with fit and predict, as scikit-learn, LightGBM and XGBoost have them; predict_proba is used too."""
 
     def fit(self, X: Any, y: Any) -> Any: ...
 
@@ -73,7 +78,7 @@ P = TypeVar("P")
 
 
 class Pipeline(ABC, Generic[C, P]):
-    """One project's code. ``Pipeline[MyConfig, MyParams]`` names the types of a subproject's configuration and parameters.
+    """One project's code. ``Pipeline[MyConfig, MyParams]`` names the types of subproject configuration and parameters.
 
     A pipeline holds no state of its own: the framework makes it anew wherever it is needed. ``metrics`` declares what
     ``evaluate`` returns, and for each which way is better.
@@ -106,7 +111,7 @@ class Pipeline(ABC, Generic[C, P]):
         return Split(data.iloc[np.sort(order[n_test:])], data.iloc[np.sort(order[:n_test])])
 
     def folds(self, data: "pd.DataFrame", params: P, seed: int, n: int) -> list[Split]:
-        """``n`` folds of the train rows for cross-validation: growing windows where split goes by time, else shuffled."""
+        """``n`` folds of the train rows for cross-validation: growing windows where split is by time, else shuffled."""
         from sklearn.model_selection import KFold, TimeSeriesSplit
 
         settings = getattr(params, "split", None) or SplitSettings()
@@ -123,7 +128,7 @@ class Pipeline(ABC, Generic[C, P]):
         """An unfitted estimator, features included; fitted on ``train[features], train[target]``."""
 
     def baseline(self, params: P, seed: int) -> Estimator | None:
-        """What the model has to beat, fitted on the same rows; None for no baseline. Default: median, or class shares."""
+        """What the model has to beat, fitted on the same rows; None for none. Default: the median, or class shares."""
         from sklearn.dummy import DummyClassifier, DummyRegressor
 
         if self.schema.task == "classification":

@@ -40,7 +40,14 @@ def problems_of(error: ValidationError, given: Any, model: type[BaseModel] | Non
                 found.setdefault(inner.path, []).append(inner.message)
             continue
         found.setdefault(path, []).append(_message(dict(detail), kept, model))
-    return [Problem(path, _joined(messages)) for path, messages in found.items()]
+    # Where a mapping may stand for an instance, what is wrong inside the mapping says more than that it is no instance.
+    outer = [
+        path
+        for path, messages in found.items()
+        if all(message.startswith("expected an instance of") for message in messages)
+        and any(other.startswith((f"{path}.", f"{path}[")) for other in found)
+    ]
+    return [Problem(path, _joined(messages)) for path, messages in found.items() if path not in outer]
 
 
 def written(parts: Sequence[str | int]) -> str:
@@ -96,6 +103,8 @@ def _message(detail: dict[str, Any], path: Sequence[str | int], model: type[Base
         return f"unknown type {detail['ctx']['tag']!r}; known: {detail['ctx']['expected_tags']}"
     if kind == "union_tag_not_found":
         return f"a mapping needs its 'type', given {shown(value)}"
+    if kind == "is_instance_of":
+        return f"expected an instance of {detail['ctx']['class']}, not {shown(value)}"
     message = str(detail["msg"]).removeprefix("Input should be ").removeprefix("Input must be ")
     return f"expected {message}, not {shown(value)}" if message != detail["msg"] else f"{message}, given {shown(value)}"
 

@@ -127,7 +127,7 @@ def unimportable(kind: type) -> str | None:
 
 
 def _package_of(module: str, file: Path) -> tuple[str, Path]:
-    """The nearest package at or above the module that holds project.py, else the module's own; a single file is its own."""
+    """The nearest package at or above the module that holds project.py, else its own; a single file is its own."""
     own = module if file.name == "__init__.py" else module.rpartition(".")[0]
     if not own:
         return module, file

@@ -57,7 +57,7 @@ class DataSchema(Value):
         return {column: "hash" if column in kept else "drop" for column in self.private}
 
     def feature_columns(self, columns: list[str]) -> list[str]:
-        """The feature columns among ``columns``, in declared order; without declared features, all that have no role."""
+        """The feature columns among ``columns``, in declared order; with none declared, all without a role."""
         if self.features:
             return list(self.features)
         return [c for c in columns if c not in (self.key, self.target, self.time) and c not in self.private]

@@ -226,6 +226,9 @@ class SearchSpace(Value):
 
     def changed(self, changes: Mapping[str, Dimension | None]) -> "SearchSpace":
         """This space with some dimensions put in or replaced; None takes one out."""
+        absent = next((name for name, value in changes.items() if value is None and name not in self.dimensions), None)
+        if absent is not None:
+            raise DeclarationError("", nearest(absent, self.dimensions, noun="parameter of the space"))
         merged = {**self.dimensions, **changes}
         return SearchSpace(dimensions={name: dimension for name, dimension in merged.items() if dimension is not None})
 

@@ -18,7 +18,8 @@ class Value(BaseModel):
     the fields is one DeclarationError, a line for each problem, with the path of the field.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False)
+    # Input is hidden in pydantic's own text, which tracebacks show: it may hold a secret.
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=False, hide_input_in_errors=True)
 
     positional: ClassVar[tuple[str, ...]] = ()
 
