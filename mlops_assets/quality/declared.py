@@ -35,6 +35,12 @@ class Declared:
     expectation: "Expectation"
 
     @property
+    def about_shape(self) -> bool:
+        """Whether it looks at the number of rows or the names of columns only, at no value."""
+        theirs = type(self.expectation).__module__.startswith("great_expectations.")
+        return theirs and self.type.startswith("expect_table_")
+
+    @property
     def needs(self) -> tuple[str, ...]:
         """The columns without which it cannot be looked at."""
         return () if self.type == "expect_column_to_exist" else self.columns
@@ -44,7 +50,8 @@ def declare(expectations: Sequence[Any], where: str) -> list[Declared]:
     """The expectations in one form. Raises PipelineError that names the first wrong one by its position."""
     if not isinstance(expectations, list | tuple):
         raise PipelineError(f"{where}: expectations must return a list, not {type(expectations).__name__}")
-    load()
+    if expectations:
+        load()
     declared: list[Declared] = []
     taken: set[str] = set()
     for position, given in enumerate(expectations):
@@ -68,7 +75,7 @@ def _declared(given: Any, place: str, taken: set[str]) -> Declared:
     if severity is None:
         severity = expectation.severity.value
     configuration = expectation.configuration
-    columns = _columns(configuration.kwargs)
+    columns = _columns(expectation)
     base = f"{configuration.type}({', '.join(columns)})" if columns else configuration.type
     wishes = {name: wish for name, wish in configuration.kwargs.items() if name not in _NOT_A_WISH and wish is not None}
     return Declared(
@@ -92,7 +99,7 @@ def _from_mapping(given: Mapping[Any, Any], place: str) -> tuple["Expectation", 
         raise PipelineError(f"{place}: {nearest(str(kind), _known_types(), noun='expectation')}")
     if not isinstance(kwargs, Mapping):
         raise PipelineError(f"{place} ({kind}): kwargs must be a mapping, not {type(kwargs).__name__}")
-    if severity not in SEVERITIES:
+    if not isinstance(severity, str) or severity not in SEVERITIES:
         raise PipelineError(f"{place} ({kind}): severity {severity!r}; known: error, warning")
     try:
         return ExpectationConfiguration(type=kind, kwargs=dict(kwargs)).to_domain_obj(), severity
@@ -122,10 +129,11 @@ def _reason(error: Exception) -> str:
     return one_line("; ".join(f"{argument}: {reason}" if argument else reason for argument, reason in named.items()))
 
 
-def _columns(kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+def _columns(expectation: "Expectation") -> tuple[str, ...]:
+    """The columns an expectation looks at, also where its class sets them and the declaration does not."""
     found: list[str] = []
     for argument in _COLUMN_ARGUMENTS:
-        value = kwargs.get(argument)
+        value = getattr(expectation, argument, None)
         if value is not None:
             found += [str(name) for name in value] if isinstance(value, list | tuple) else [str(value)]
     return tuple(dict.fromkeys(found))

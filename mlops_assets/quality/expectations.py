@@ -90,7 +90,7 @@ def validate(
     Raises PipelineError where a declaration itself is not valid; what cannot be judged on this data is a result.
     """
     hidden = frozenset(private)
-    declared = declare(expectations, where) if expectations else []
+    declared = declare(expectations, where)
     looks = look(frame, declared, hidden) if declared else []
     return DataVerdict(tuple(_result(one, seen, hidden) for one, seen in zip(declared, looks, strict=True)))
 
@@ -117,7 +117,7 @@ def _may_show_private(declared: Declared, private: frozenset[str]) -> bool:
     """Whether what was found may hold private values: of such a column, or of rows an expectation picks itself."""
     if declared.columns:
         return not private.isdisjoint(declared.columns)
-    return bool(private) and not declared.type.startswith("expect_table_")
+    return bool(private) and not declared.about_shape
 
 
 def _detail(declared: Declared, seen: Look, secret: bool) -> str:
