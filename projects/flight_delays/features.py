@@ -15,21 +15,21 @@ CRUISE = 8.0  # miles a minute
 
 
 def add_features(rows: "pd.DataFrame") -> "pd.DataFrame":
-    """The rows with all numbers as floats (missing ones NaN) and three more columns, each computed from its row alone.
+    """The categories, all numbers as floats (missing ones NaN) and three more columns, computed row by row.
 
     slack: minutes the schedule leaves beside flying the distance at cruising speed, for taxiing, queues and winds.
     wind_to_east, wind_to_north: where the wind blows to, in mph; where it comes from jumps from 360 to 0 degrees.
     """
     import numpy as np
+    import pandas as pd
 
-    numbers = rows[[*FLIGHT, *PLANE, *WEATHER]].astype("float64")
-    direction = np.deg2rad(numbers["wind_dir"])
-    return rows.assign(
-        **numbers,
-        slack=numbers["sched_minutes"] - numbers["distance"] / CRUISE,
-        wind_to_east=-numbers["wind_speed"] * np.sin(direction),
-        wind_to_north=-numbers["wind_speed"] * np.cos(direction),
-    )
+    # Arrays, not Series: a served request is one row, and for one row they take a third of the time.
+    columns = {name: rows[name].to_numpy("float64", na_value=np.nan) for name in (*FLIGHT, *PLANE, *WEATHER)}
+    direction = np.deg2rad(columns["wind_dir"])
+    columns["slack"] = columns["sched_minutes"] - columns["distance"] / CRUISE
+    columns["wind_to_east"] = -columns["wind_speed"] * np.sin(direction)
+    columns["wind_to_north"] = -columns["wind_speed"] * np.cos(direction)
+    return pd.DataFrame({**{name: rows[name] for name in CATEGORIES}, **columns}, index=rows.index)
 
 
 def model_columns(*, weather: bool) -> list[str]:
