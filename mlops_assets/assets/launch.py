@@ -1,0 +1,185 @@
+"""From subprojects and one request to ways on workers: what a lifecycle run, an experiment and `mlops run` share."""
+
+import secrets
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from mlops_assets.assets.way import Arrived, Origin, RunPlan, Way, died, travel
+from mlops_assets.tracking.record import CodeIdentity, Kind, RunError, new_run_id
+from mlops_assets.tracking.registry import Registry
+from partitions.catalogue import SubprojectConfiguration
+from partitions.errors import DataError, MlopsError
+from partitions.parameters import bind_params, merge, params_type
+from partitions.pipeline import Window
+from partitions.project import Project
+from partitions.reference import PipelineReference
+from partitions.run_configuration import RunConfiguration
+from resources.artifacts import ArtifactStore
+from resources.code_versions import CodeVersion, CodeVersions
+from resources.compute import Compute, Environment
+from resources.datasets import DatasetStore
+from resources.event_log import DATA_VERSION_TAG, EventLog
+from resources.home import Home
+
+
+@dataclass(frozen=True)
+class Ports:
+    """The outside world of a launch."""
+
+    home: Home
+    event_log: EventLog
+    compute: Compute
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of every subproject of a launch.
+
+    ``ingest``: take a new snapshot "always", only where there is none ("missing"), or "never" (raises where there is
+    none). ``runs``: False stops after the dataset. ``revision``: a code version to run instead of the code at hand.
+    """
+
+    configuration: RunConfiguration = field(default_factory=RunConfiguration)
+    ingest: Literal["always", "missing", "never"] = "always"
+    runs: bool = True
+    window: Window | None = None
+    revision: str | None = None
+    kind: Kind = "dev"
+    dagster_run_id: str | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Ways that are ready to go, and the code environment of their workers (None: the code at hand)."""
+
+    ways: list[Way]
+    environment: Environment | None
+
+
+def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -> Launch:
+    """Everything that can be known before anything starts.
+
+    Raises MlopsError where the request cannot be met: an unknown subproject, a parameter outside its type, an unknown
+    code version, a data version that is not there. Nothing has changed then.
+    """
+    registered = Registry(ports.event_log, project.name).configurations(keys)
+    if request.revision is None:
+        _check_params(project, registered, request)
+    reference = PipelineReference.of(project.pipeline)
+    code, environment = _code(ports, project, reference, request.revision)
+    origin = Origin(
+        code=_identity(code),
+        lock=code.lock,
+        kind=request.kind,
+        dagster_run_id=request.dagster_run_id,
+        tags=request.tags,
+    )
+    versions = _data_versions(ports, project.name, keys, request)
+    configuration = request.configuration
+    if configuration.seed is None:
+        configuration = configuration.model_copy(update={"seed": secrets.randbelow(2**31)})
+    ways = [
+        Way(
+            home=ports.home,
+            subproject=registered[key],
+            reference=reference,
+            origin=origin,
+            fresh=versions[key] is None,
+            runs=_plans(registered[key], configuration) if request.runs else (),
+            data_version=versions[key],
+            window=request.window,
+            draw=len(keys) == 1,
+            threads=ports.compute.threads,
+        )
+        for key in keys
+    ]
+    return Launch(ways, environment)
+
+
+def launch(ports: Ports, project: Project, keys: list[str], request: Request) -> Iterator[Arrived]:
+    """Go every subproject's way and yield each as it arrives, in any order; none stops another."""
+    ready = prepare(ports, project, keys, request)
+    for outcome in ports.compute.map(travel, ready.ways, environment=ready.environment):
+        if outcome.error is None:
+            yield outcome.get()
+        else:
+            way = ready.ways[outcome.index]
+            message = f"{way.where}: {outcome.error}"
+            yield died(way, RunError(message=message, traceback=outcome.error.traceback))
+
+
+def _check_params(project: Project, registered: dict[str, SubprojectConfiguration], request: Request) -> None:
+    accepted = params_type(project.pipeline)
+    for key, configuration in registered.items():
+        asked = merge(declared_params(configuration), request.configuration.params)
+        bind_params(accepted, asked, f"{project.name}/{key}")
+
+
+def _plans(registered: SubprojectConfiguration, configuration: RunConfiguration) -> tuple[RunPlan, ...]:
+    """One run, or one per fold. Parameters: what was registered beyond the code's defaults, then what is asked for."""
+    declared = declared_params(registered)
+    full = configuration.model_copy(update={"params": merge(declared, configuration.params)})
+    if full.folds is None or full.fold is not None:
+        return (RunPlan(new_run_id(), full),)
+    return tuple(RunPlan(new_run_id(), full.model_copy(update={"fold": fold})) for fold in range(full.folds))
+
+
+def declared_params(registered: SubprojectConfiguration) -> dict[str, Any]:
+    """The registered parameters that project or subproject set; defaults are left to the code version that runs."""
+    return {
+        name: value
+        for name, value in registered.params.items()
+        if any(
+            origin != "default" and (path == f"params.{name}" or path.startswith(f"params.{name}."))
+            for path, origin in registered.origins.items()
+        )
+    }
+
+
+def _code(
+    ports: Ports, project: Project, reference: PipelineReference, revision: str | None
+) -> tuple[CodeVersion, Environment | None]:
+    versions = CodeVersions(ArtifactStore(ports.home.artifacts_url))
+    if revision is None:
+        return versions.current(reference, project.not_code), None
+    code = versions.at(reference, project.not_code, revision)
+    if code.archive is None:
+        raise MlopsError(f"project {project.name!r}: code version {revision!r} has no archive")
+    return code, Environment(versions.extract(code.archive, ports.home.path / "code", reference, project.not_code))
+
+
+def _identity(code: CodeVersion) -> CodeIdentity:
+    return CodeIdentity(
+        digest=code.digest,
+        commit=code.commit,
+        branch=code.branch,
+        dirty=code.dirty,
+        patch=code.patch.uri if code.patch else None,
+        archive=code.archive.uri if code.archive else None,
+    )
+
+
+def _data_versions(ports: Ports, project: str, keys: list[str], request: Request) -> dict[str, str | None]:
+    """The data version each subproject runs on; None where a new snapshot is to be taken."""
+    if request.configuration.data_version is not None:
+        store = DatasetStore(ArtifactStore(ports.home.artifacts_url), ports.home.secret())
+        asked = request.configuration.data_version
+        return {key: store.find(f"{project}/{key}", asked).data_version for key in keys}
+    if request.ingest == "always":
+        return dict.fromkeys(keys)
+    latest = latest_data_versions(ports.event_log, project, keys)
+    missing = [key for key in keys if key not in latest]
+    if missing and request.ingest == "never":
+        raise DataError(
+            f"{project}/{missing[0]} has no dataset yet: materialise {project}/dataset with it, "
+            f"or `mlops run {missing[0]}` takes one"
+        )
+    return {key: latest.get(key) for key in keys}
+
+
+def latest_data_versions(event_log: EventLog, project: str, keys: Iterable[str] | None = None) -> dict[str, str]:
+    """The data version of each subproject's last snapshot."""
+    events = event_log.latest((project, "dataset"), keys)
+    return {key: event.tags[DATA_VERSION_TAG] for key, event in events.items()}

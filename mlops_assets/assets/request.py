@@ -1,0 +1,54 @@
+"""The run config of a Dagster run: the same fields as a run configuration file, and which data and code to take."""
+
+from datetime import datetime
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.assets.launch import Request
+from partitions.errors import MlopsError
+from partitions.pipeline import Window
+from partitions.run_configuration import RunConfiguration
+
+
+class RunFields(dg.Config):
+    """A run configuration, as in a run configuration file; whatever is left out takes what is registered.
+
+    since, until: which live data to ingest (ISO 8601). code_version: a commit, branch or tag to run instead.
+    """
+
+    data_version: str | None = None
+    params: dict[str, Any] = {}
+    folds: int | None = None
+    fold: int | None = None
+    seed: int | None = None
+    since: str | None = None
+    until: str | None = None
+    code_version: str | None = None
+
+    def request(self) -> Request:
+        """The request, validated. Raises MlopsError where a field cannot be read."""
+        configuration = RunConfiguration(
+            data_version=self.data_version, params=dict(self.params), folds=self.folds, fold=self.fold, seed=self.seed
+        )
+        return Request(configuration=configuration, window=self._window(), revision=self.code_version)
+
+    def _window(self) -> Window | None:
+        if self.since is None and self.until is None:
+            return None
+        return Window(since=_time("since", self.since), until=_time("until", self.until))
+
+
+class ListedRunFields(RunFields):
+    """The same for a list of subprojects: what is due need not lie side by side, as a partition range does."""
+
+    subprojects: list[str]
+
+
+def _time(name: str, text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise MlopsError(f"{name}: {text!r} is no ISO 8601 time, such as 2013-06-01 or 2013-06-01T00:00:00Z") from None

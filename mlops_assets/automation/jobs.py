@@ -1,0 +1,62 @@
+"""Ready-made jobs over a list of subprojects: the same functions as the assets, the same events."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import dagster as dg
+
+from mlops_assets.assets.experiments import ExperimentWalk
+from mlops_assets.assets.lifecycle import STEPS, DatasetChecks, LifecycleWalk, OnArrival, Selection
+from mlops_assets.assets.request import ListedRunFields
+from partitions.project import Project
+from resources.configured import MlopsResource
+
+
+class TrainFields(ListedRunFields):
+    """The run config of ``train``. ``steps``: which of dataset, model and metrics to make."""
+
+    steps: list[str] = list(STEPS)
+
+
+def experiment_job(
+    project: Project, checks: DatasetChecks, mlops: MlopsResource, on_arrival: OnArrival | None = None
+) -> dg.JobDefinition:
+    """Dev runs of the listed subprojects, tracked as materialisations of ``experiments``."""
+
+    @dg.op(name="experiment", out={})
+    def experiment_op(context: dg.OpExecutionContext, config: ListedRunFields, mlops: MlopsResource) -> Iterator[Any]:
+        yield from ExperimentWalk(project, checks, on_arrival).go(context, config, mlops)
+
+    @dg.job(
+        name="experiment",
+        description="Dev runs of the listed subprojects: what `mlops run` starts.",
+        executor_def=dg.in_process_executor,
+        resource_defs={"mlops": mlops},
+    )
+    def experiment() -> None:
+        experiment_op()
+
+    return experiment
+
+
+def train_job(
+    project: Project, checks: DatasetChecks, mlops: MlopsResource, on_arrival: OnArrival | None = None
+) -> dg.JobDefinition:
+    """The lifecycle of the listed subprojects: new data, model, metrics."""
+
+    @dg.op(name="train", out={})
+    def train_op(context: dg.OpExecutionContext, config: TrainFields, mlops: MlopsResource) -> Iterator[Any]:
+        walk = LifecycleWalk(project, checks, on_arrival=on_arrival)
+        selection = Selection(list(dict.fromkeys(config.subprojects)), frozenset(config.steps))
+        yield from walk.go(context, selection, config, mlops)
+
+    @dg.job(
+        name="train",
+        description="The lifecycle of the listed subprojects: a new snapshot, a model, its metrics.",
+        executor_def=dg.in_process_executor,
+        resource_defs={"mlops": mlops},
+    )
+    def train() -> None:
+        train_op()
+
+    return train

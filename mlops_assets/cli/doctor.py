@@ -1,0 +1,107 @@
+"""``mlops doctor``: is everything in place, and is every run that was kept also tracked?"""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+from mlops_assets.cli.options import JsonOption, ProjectOption
+from mlops_assets.cli.printing import print_json, print_table
+from resources.home import Home
+
+if TYPE_CHECKING:
+    from mlops_assets.opened_project import OpenedProject
+
+
+class Finding(NamedTuple):
+    """One thing looked at. ``ok`` None: could not look."""
+
+    what: str
+    ok: bool | None
+    detail: str
+
+
+def doctor(project: ProjectOption = None, as_json: JsonOption = False) -> None:
+    """Look over Python, the home folder, the project, its registration, code version and tracked runs."""
+    findings = [_look("python", _python), _look("home", _home)]
+    opened: list[OpenedProject] = []
+
+    def load() -> tuple[bool, str]:
+        from mlops_assets.opened_project import open_project
+
+        opened.append(open_project(project))
+        return True, f"{opened[0].project.name}, {len(opened[0].project.subprojects)} subprojects declared"
+
+    findings.append(_look("project", load))
+    looks: dict[str, Callable[[OpenedProject], tuple[bool, str]]] = {
+        "registered": _registered,
+        "code version": _code,
+        "artifacts": _artifacts,
+        "runs": _runs,
+    }
+    for what, look in looks.items():
+        if opened:
+            findings.append(_look(what, lambda look=look: look(opened[0])))  # type: ignore[misc]
+        else:
+            findings.append(Finding(what, None, "could not look: the project does not load"))
+    if as_json:
+        print_json([finding._asdict() for finding in findings])
+    else:
+        said = {True: "[green]ok[/green]", False: "[red]not ok[/red]", None: "could not look"}
+        print_table("", ["looked at", "", "found"], [(f.what, said[f.ok], f.detail) for f in findings])
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _look(what: str, look: Callable[[], tuple[bool, str]]) -> Finding:
+    """A doctor reports what is broken instead of stopping at it, whatever the error."""
+    try:
+        ok, detail = look()
+    except Exception as error:
+        return Finding(what, False, f"{type(error).__name__}: {error}")
+    return Finding(what, ok, detail)
+
+
+def _python() -> tuple[bool, str]:
+    return sys.version_info[:2] >= (3, 11), sys.version.split()[0]
+
+
+def _home() -> tuple[bool, str]:
+    from resources.event_log import EventLog
+
+    home = Home.default()
+    storage = type(EventLog.open(home).instance.event_log_storage).__name__
+    return True, f"{home.path}, events in {storage}"
+
+
+def _registered(p: "OpenedProject") -> tuple[bool, str]:
+    changes = p.plan()
+    differs = len(changes.new) + len(changes.changed) + len(changes.retired)
+    if differs:
+        return False, f"{differs} subprojects differ from what is declared: `mlops plan` shows how"
+    return True, f"{len(changes.unchanged)} subprojects, all as declared"
+
+
+def _code(p: "OpenedProject") -> tuple[bool, str]:
+    from partitions.reference import PipelineReference
+    from resources.code_versions import CodeVersions
+
+    code = CodeVersions(p.artifacts).current(PipelineReference.of(p.project.pipeline), p.project.not_code)
+    place = f"commit {code.commit[:12]}{', with uncommitted changes' if code.dirty else ''}" if code.commit else "no git"
+    return True, f"{code.digest[:12]} ({place})"
+
+
+def _artifacts(p: "OpenedProject") -> tuple[bool, str]:
+    written = p.artifacts.put(b"mlops doctor", ".txt")
+    return p.artifacts.get(written) == b"mlops doctor", f"written and read in {p.home.artifacts_url}"
+
+
+def _runs(p: "OpenedProject") -> tuple[bool, str]:
+    """Runs whose record.json is there and whose event is not: their process died in between."""
+    tracked = {record.run_id for record in p.tracker.records()}
+    kept = {path.split("/")[-2] for path in p.artifacts.list_documents(f"runs/{p.project.name}")}
+    lost = kept - tracked
+    if lost:
+        return False, f"{len(lost)} of {len(kept)} runs have a record.json and no event, for example {min(lost)}"
+    return True, f"{len(tracked)} tracked"

@@ -1,0 +1,28 @@
+"""Subprojects as Dagster's dynamic partitions: the only file here that knows Dagster."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+
+def partitions_name(project: str) -> str:
+    return f"{project}_subprojects"
+
+
+def subproject_partitions(project: str) -> dg.DynamicPartitionsDefinition:
+    """The partitions definition of every asset of ``project``: one partition per subproject."""
+    return dg.DynamicPartitionsDefinition(name=partitions_name(project))
+
+
+def registered_keys(instance: dg.DagsterInstance, project: str) -> list[str]:
+    """The subprojects that are partitions now, in the order in which they were registered."""
+    return list(instance.get_dynamic_partitions(partitions_name(project)))
+
+
+def add_keys(instance: dg.DagsterInstance, project: str, keys: Sequence[str]) -> None:
+    instance.add_dynamic_partitions(partitions_name(project), keys)
+
+
+def retire_key(instance: dg.DagsterInstance, project: str, key: str) -> None:
+    """Remove the partition; its events stay, and are found again when the key comes back."""
+    instance.delete_dynamic_partition(partitions_name(project), key)

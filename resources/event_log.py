@@ -1,0 +1,120 @@
+"""Dagster's event log as this project reads and writes it: events of one asset, by partition.
+
+The event log is the truth about runs, datasets and configurations. Everything here goes through the public methods of
+``DagsterInstance``, so that any storage that Dagster supports will do.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import dagster as dg
+
+from resources.home import Home
+
+DATA_VERSION_TAG = "dagster/data_version"
+ROOT_RUN_TAG = "dagster/root_run_id"
+PAGE = 1000
+
+EventKind = Literal["materialization", "observation"]
+
+
+@dataclass(frozen=True)
+class LoggedEvent:
+    """A materialisation or observation of one partition of one asset. ``timestamp`` is in seconds since 1970, UTC."""
+
+    event_id: int
+    asset: tuple[str, ...]
+    partition: str | None
+    kind: EventKind
+    run_id: str
+    timestamp: float
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+class EventLog:
+    """The events of one Dagster deployment."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+
+    @classmethod
+    def open(cls, home: Home) -> "EventLog":
+        """The event log that belongs to ``home``; both are made if they are new."""
+        home.prepare()
+        return cls(dg.DagsterInstance.from_config(str(home.dagster_home)))
+
+    def latest(self, asset: Sequence[str], partitions: Iterable[str] | None = None) -> dict[str, LoggedEvent]:
+        """The last materialisation of every partition of ``asset`` (or of those named) that has one."""
+        key = dg.AssetKey(list(asset))
+        wanted = None if partitions is None else set(partitions)
+        ids = self.instance.get_latest_storage_id_by_partition(
+            key, dg.DagsterEventType.ASSET_MATERIALIZATION, partitions=wanted
+        )
+        storage_ids = sorted(ids.values())
+        events = {}
+        for start in range(0, len(storage_ids), PAGE):
+            some = dg.AssetRecordsFilter(asset_key=key, storage_ids=storage_ids[start : start + PAGE])
+            for record in self.instance.fetch_materializations(some, limit=PAGE).records:
+                event = _logged(record, "materialization")
+                if event.partition is not None:
+                    events[event.partition] = event
+        return events
+
+    def events(
+        self, asset: Sequence[str], partitions: Sequence[str] | None = None, kind: EventKind = "materialization"
+    ) -> Iterator[LoggedEvent]:
+        """All events of ``asset``, oldest first; of the given partitions only, where given."""
+        where = dg.AssetRecordsFilter(asset_key=dg.AssetKey(list(asset)), asset_partitions=partitions)
+        fetch = (
+            self.instance.fetch_materializations if kind == "materialization" else self.instance.fetch_observations
+        )
+        cursor = None
+        while True:
+            page = fetch(where, limit=PAGE, cursor=cursor, ascending=True)
+            yield from (_logged(record, kind) for record in page.records)
+            if not page.has_more:
+                return
+            cursor = page.cursor
+
+    def materialized_in(self, run_ids: Iterable[str], asset: Sequence[str]) -> set[str]:
+        """The partitions of ``asset`` that any of these Dagster runs materialised."""
+        key = dg.AssetKey(list(asset))
+        done: set[str] = set()
+        for run_id in run_ids:
+            for entry in self.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+                event = entry.get_dagster_event()
+                if event.asset_key == key and event.partition is not None:
+                    done.add(event.partition)
+        return done
+
+    def family(self, run_id: str) -> list[str]:
+        """The ids of all Dagster runs that re-execute the same first run as ``run_id``, that run among them."""
+        run = self.instance.get_run_by_id(run_id)
+        root = (run.root_run_id if run else None) or run_id
+        again = self.instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_TAG: root}))
+        return [root, *(record.dagster_run.run_id for record in again)]
+
+    def report(self, asset: Sequence[str], partition: str, metadata: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+        """Log a materialisation outside any run."""
+        self.instance.report_runless_asset_event(
+            dg.AssetMaterialization(dg.AssetKey(list(asset)), partition=partition, metadata=dict(metadata), tags=tags)
+        )
+
+
+def _logged(record: dg.EventLogRecord, kind: EventKind) -> LoggedEvent:
+    entry = record.event_log_entry
+    happened = entry.asset_materialization if kind == "materialization" else entry.asset_observation
+    if happened is None:
+        raise TypeError(f"event {record.storage_id} is no {kind}")
+    return LoggedEvent(
+        event_id=record.storage_id,
+        asset=tuple(happened.asset_key.path),
+        partition=happened.partition,
+        kind=kind,
+        run_id=entry.run_id,
+        timestamp=entry.timestamp,
+        metadata={name: value.value for name, value in happened.metadata.items()},
+        tags=dict(happened.tags or {}),
+    )
