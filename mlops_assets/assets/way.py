@@ -204,8 +204,8 @@ def _store(
     about = {"project": way.subproject.project, "subproject": way.subproject.key, "run_id": plan.run_id}
     model = dump_model(result.model, pipeline, way.reference.package, {**about, "code_version": code})
     schema = pipeline.schema
-    tested = result.results.loc[result.results["split"] == "test", "key"].head(VERIFIED_ROWS)
-    sample = data[data[schema.key].isin(tested)].drop(columns=[schema.target])
+    tested = set(result.results.loc[result.results["split"] == "test", "key"].head(VERIFIED_ROWS).tolist())
+    sample = data[[key in tested for key in data[schema.key].tolist()]].drop(columns=[schema.target])
     verify_model(model, way.reference.package, sample, pipeline.predict(result.model, sample))
     store = ArtifactStore(way.home.artifacts_url)
     artifacts = {
