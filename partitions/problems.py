@@ -1,7 +1,8 @@
 """Pydantic's errors as lines for people: the path of the field, the value given, and what would be right."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -39,7 +40,7 @@ def problems_of(error: ValidationError, given: Any, model: type[BaseModel] | Non
                 inner = problem.below(path)
                 found.setdefault(inner.path, []).append(inner.message)
             continue
-        found.setdefault(path, []).append(_message(dict(detail), kept, model))
+        found.setdefault(path, []).append(_message(dict(detail), model))
     # Where a mapping may stand for an instance, what is wrong inside the mapping says more than that it is no instance.
     outer = [
         path
@@ -86,13 +87,15 @@ def _below(here: Any, part: str | int) -> Any:
     return getattr(here, part, _ABSENT) if isinstance(here, BaseModel) else _ABSENT
 
 
-def _message(detail: dict[str, Any], path: Sequence[str | int], model: type[BaseModel] | None) -> str:
+def _message(detail: dict[str, Any], model: type[BaseModel] | None) -> str:
     kind, value = detail["type"], detail["input"]
     if kind == "missing":
         return "is required"
     if kind == "extra_forbidden":
-        fields = _fields_at(model, path[:-1])
-        return nearest(str(path[-1]), fields, noun="field") if fields else f"unknown field {path[-1]!r}"
+        *above, name = detail["loc"]
+        holder = _type_at(model, above)
+        fields = list(holder.model_fields) if isinstance(holder, type) and issubclass(holder, BaseModel) else []
+        return nearest(str(name), fields, noun="field") if fields else f"unknown field {name!r}"
     if kind == "value_error":
         return str(detail["ctx"]["error"])
     if kind in _EXPECTED:
@@ -109,13 +112,39 @@ def _message(detail: dict[str, Any], path: Sequence[str | int], model: type[Base
     return f"expected {message}, not {shown(value)}" if message != detail["msg"] else f"{message}, given {shown(value)}"
 
 
-def _fields_at(model: type[BaseModel] | None, path: Sequence[str | int]) -> list[str]:
-    """The fields of the model at ``path`` below ``model``, where annotations lead there; none where they do not."""
-    for part in path:
-        field = model.model_fields.get(str(part)) if model is not None else None
-        annotation = field.annotation if field is not None else None
-        model = annotation if isinstance(annotation, type) and issubclass(annotation, BaseModel) else None
-    return list(model.model_fields) if model is not None else []
+def _type_at(annotation: Any, loc: Sequence[str | int]) -> Any:
+    """The type that annotations give to the place ``loc``, a path as pydantic writes it; None where they end."""
+    for part in loc:
+        members = _members(annotation)
+        tagged = [member for member in members if _tag(member) == part]
+        if len(members) > 1:
+            annotation = tagged[0] if tagged else None
+            continue
+        annotation = members[0] if members else None
+        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+            field = annotation.model_fields.get(str(part))
+            annotation = field.annotation if field is not None else None
+        elif get_origin(annotation) is dict:
+            annotation = get_args(annotation)[1]
+        else:
+            annotation = next(iter(get_args(annotation)), None)
+    members = _members(annotation)
+    return members[0] if len(members) == 1 else None
+
+
+def _members(annotation: Any) -> list[Any]:
+    """The types that an annotation allows beside None."""
+    if get_origin(annotation) is Annotated:
+        return _members(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [member for allowed in get_args(annotation) for member in _members(allowed)]
+    return [] if annotation in (None, NoneType) else [annotation]
+
+
+def _tag(member: Any) -> Any:
+    """What a mapping says as ``type`` to become this model."""
+    field = member.model_fields.get("type") if isinstance(member, type) and issubclass(member, BaseModel) else None
+    return field.default if field is not None else None
 
 
 def _joined(messages: list[str]) -> str:

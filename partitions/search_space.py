@@ -206,6 +206,8 @@ class SearchSpace(Value):
 
     def in_order(self) -> tuple[str, ...]:
         """The parameters, each after those its ``when`` names; otherwise in the order declared."""
+        if not any(dimension.when for dimension in self.dimensions.values()):
+            return self.names
         done: dict[str, None] = {}
         waiting = list(self.dimensions)
         while waiting:
