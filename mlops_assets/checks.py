@@ -1,4 +1,4 @@
-"""Quality rules as asset checks; the only place that makes them, because partitioned checks are a preview of Dagster."""
+"""Quality rules as asset checks; made only here, because partitioned checks are a preview of Dagster."""
 
 import warnings
 from typing import Any
@@ -12,7 +12,7 @@ EXPECTATIONS = "expectations"
 
 
 class ExpectationChecks:
-    """The check ``expectations`` on a project's dataset: what the pipeline expects of its data, subproject by subproject."""
+    """The check ``expectations`` on a project's dataset: what the pipeline expects of each subproject's data."""
 
     def __init__(self, project: str) -> None:
         self.dataset = dg.AssetKey([project, "dataset"])

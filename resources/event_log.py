@@ -67,9 +67,7 @@ class EventLog:
     ) -> Iterator[LoggedEvent]:
         """All events of ``asset``, oldest first; of the given partitions only, where given."""
         where = dg.AssetRecordsFilter(asset_key=dg.AssetKey(list(asset)), asset_partitions=partitions)
-        fetch = (
-            self.instance.fetch_materializations if kind == "materialization" else self.instance.fetch_observations
-        )
+        fetch = self.instance.fetch_materializations if kind == "materialization" else self.instance.fetch_observations
         cursor = None
         while True:
             page = fetch(where, limit=PAGE, cursor=cursor, ascending=True)
@@ -96,7 +94,9 @@ class EventLog:
         again = self.instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_TAG: root}))
         return [root, *(record.dagster_run.run_id for record in again)]
 
-    def report(self, asset: Sequence[str], partition: str, metadata: Mapping[str, Any], tags: Mapping[str, str]) -> None:
+    def report(
+        self, asset: Sequence[str], partition: str, metadata: Mapping[str, Any], tags: Mapping[str, str]
+    ) -> None:
         """Log a materialisation outside any run."""
         self.instance.report_runless_asset_event(
             dg.AssetMaterialization(dg.AssetKey(list(asset)), partition=partition, metadata=dict(metadata), tags=tags)

@@ -11,7 +11,7 @@ WORKSPACE = "workspace.yaml"
 
 
 def project_modules(folder: Path) -> dict[str, str]:
-    """Project module by short name, from workspace.yaml in ``folder``: ``flight_delays: projects.flight_delays.project``.
+    """Project module by short name, from workspace.yaml: ``flight_delays`` is in ``projects.flight_delays.project``.
 
     A code location names its definitions (``projects.flight_delays.definitions``); the project stands beside them.
     """

@@ -16,8 +16,6 @@ from mlops_assets.tracking.tracker import RECORD_ENTRY
 from resources.event_log import DATA_VERSION_TAG
 
 
-
-
 @dataclass(frozen=True)
 class Materialized:
     """One asset of one subproject, made: logged as an event of its own, or handed to Dagster as the step's result."""

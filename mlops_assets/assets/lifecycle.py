@@ -104,9 +104,7 @@ class LifecycleWalk:
     native: bool = False
     on_arrival: OnArrival | None = None
 
-    def go(
-        self, context: Any, selection: Selection, fields: RunFields, mlops: MlopsResource
-    ) -> Iterator[Any]:
+    def go(self, context: Any, selection: Selection, fields: RunFields, mlops: MlopsResource) -> Iterator[Any]:
         """Yield events as subprojects arrive; at the end raise Failure if some of them failed, naming each."""
         log = EventLog(context.instance)
         ports = Ports(mlops.open_home(), log, mlops.compute())

@@ -93,7 +93,7 @@ class Way:
 
 @dataclass(frozen=True)
 class Arrived:
-    """How far a subproject came: what is known of its data, the records of its runs, and what stopped it, if anything."""
+    """How far a subproject came: its data, the records of its runs, and what stopped it, if anything."""
 
     subproject: str
     snapshot: Snapshot | None = None
@@ -116,7 +116,7 @@ def travel(way: Way) -> Arrived:
                 return replace(arrived, records=_failed(way, arrived, arrived.error))
         else:
             data = store.read(way.where, way.data_version or "")
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this subproject's and is reported as that
         stopped = _run_error(way, error)
         return replace(arrived, error=stopped, records=_failed(way, arrived, stopped))
     for plan in way.runs:
@@ -167,7 +167,7 @@ def _one_run(way: Way, pipeline: Pipeline[Any, Any], data: "pd.DataFrame", plan:
         table = _table(pipeline, result)
         _keep(way, record)
         return replace(so_far, records=(*so_far.records, record), figures=figures, table=table)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - recorded with the run; the data that arrived is kept
         stopped = _run_error(way, error)
         record = _record(way, bound, data_version).model_copy(update={"status": "failed", "error": stopped})
         _keep(way, record)
@@ -193,9 +193,7 @@ def _execute(way: Way, pipeline: Pipeline[Any, Any], data: "pd.DataFrame", plan:
     return result, _store(way, pipeline, data, plan, result)
 
 
-def _store(
-    way: Way, pipeline: Pipeline[Any, Any], data: "pd.DataFrame", plan: RunPlan, result: "RunResult"
-) -> Stored:
+def _store(way: Way, pipeline: Pipeline[Any, Any], data: "pd.DataFrame", plan: RunPlan, result: "RunResult") -> Stored:
     """Write configuration, results and model, and prove that the model file predicts without the project's code."""
     from resources.models import dump_model, read_header, verify_model
 

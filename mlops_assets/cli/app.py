@@ -54,6 +54,9 @@ def root(
 
 def main() -> None:
     """Run the command; an error a person can act on is one line on stderr and exit code 1."""
+    if "--json" in sys.argv:
+        # Whatever else prints (a pipeline, Ray) must not end up inside the document; see print_json.
+        sys.stdout = sys.stderr
     try:
         app()
     except MlopsError as error:

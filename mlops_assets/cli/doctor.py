@@ -58,7 +58,7 @@ def _look(what: str, look: Callable[[], tuple[bool, str]]) -> Finding:
     """A doctor reports what is broken instead of stopping at it, whatever the error."""
     try:
         ok, detail = look()
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - it is the finding
         return Finding(what, False, f"{type(error).__name__}: {error}")
     return Finding(what, ok, detail)
 
@@ -88,7 +88,9 @@ def _code(p: "OpenedProject") -> tuple[bool, str]:
     from resources.code_versions import CodeVersions
 
     code = CodeVersions(p.artifacts).current(PipelineReference.of(p.project.pipeline), p.project.not_code)
-    place = f"commit {code.commit[:12]}{', with uncommitted changes' if code.dirty else ''}" if code.commit else "no git"
+    place = (
+        f"commit {code.commit[:12]}{', with uncommitted changes' if code.dirty else ''}" if code.commit else "no git"
+    )
     return True, f"{code.digest[:12]} ({place})"
 
 

@@ -26,7 +26,9 @@ def init(name: Annotated[str, typer.Argument(help="Lower case letters, digits an
     _write(folder, texts)
     _list_in_workspace(Path("workspace.yaml"), f"{name}.definitions")
     files = ", ".join(f"{name}/{file}" for file in texts if file != "__init__.py")
-    console.print(f"made {files}\n\n  mlops apply --yes --project {name}\n  mlops run --all --project {name}", highlight=False)
+    console.print(
+        f"made {files}\n\n  mlops apply --yes --project {name}\n  mlops run --all --project {name}", highlight=False
+    )
 
 
 def _write(folder: Path, texts: dict[str, str]) -> None:

@@ -31,7 +31,9 @@ def opened(project: str | None) -> "OpenedProject":
     return open_project(project)
 
 
-def chosen(project: "OpenedProject", subprojects: list[str] | None, tags: list[str] | None, everything: bool) -> list[str]:
+def chosen(
+    project: "OpenedProject", subprojects: list[str] | None, tags: list[str] | None, everything: bool
+) -> list[str]:
     """The subprojects that a command line names. Raises MlopsError where it names none, or one that is unknown."""
     if not (subprojects or tags or everything):
         raise MlopsError("name subprojects (keys or globs), or --tag name=value, or --all")

@@ -27,10 +27,13 @@ console = _console()
 
 def print_json(value: Any) -> None:
     """One JSON document on stdout, the same whether or not a terminal reads it."""
-    sys.stdout.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
+    out = sys.__stdout__ or sys.stdout
+    out.write(json.dumps(value, indent=2, default=str, ensure_ascii=False) + "\n")
 
 
-def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Sequence[str] = ()) -> None:
+def print_table(
+    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Sequence[str] = ()
+) -> None:
     """A table; columns named in ``numbers`` are right-aligned."""
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for column in columns:

@@ -33,8 +33,9 @@ def unfinished(event_log: EventLog, project: str, dagster_run_id: str) -> Unfini
     run = event_log.instance.get_run_by_id(dagster_run_id)
     if run is None:
         raise UnknownName(f"there is no Dagster run {dagster_run_id!r}; `mlops runs` shows them as dagster_run_id")
-    steps_config: dict[str, Any] = dict(run.run_config).get("ops", {})
-    fields = dict(next(iter(steps_config.values()), {}).get("config", {}))
+    run_config: dict[str, Any] = dict(run.run_config)
+    of_steps: list[dict[str, Any]] = list(run_config.get("ops", {}).values())
+    fields: dict[str, Any] = dict(of_steps[0].get("config", {})) if of_steps else {}
     listed = fields.pop("subprojects", None)
     targets = listed if listed is not None else _partitions_of(event_log, project, run)
     family = event_log.family(dagster_run_id)

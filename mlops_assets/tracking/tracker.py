@@ -36,7 +36,7 @@ class Tracker:
             raise UnknownName(f"project {self.project!r}: no run {run_id!r} is tracked{hint}")
         if len(found) > 1:
             some = ", ".join(record.run_id for record in found[:3])
-            raise UnknownName(f"project {self.project!r}: {run_id!r} fits {len(found)} runs ({some} ...): give more of it")
+            raise UnknownName(f"project {self.project!r}: {run_id!r} fits {len(found)} runs ({some} ...): give more")
         return found[0]
 
     def of_dagster_run(self, dagster_run_id: str) -> list[RunRecord]:

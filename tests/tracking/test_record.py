@@ -58,7 +58,9 @@ def test_a_record_survives_its_text() -> None:
 def test_the_row_is_flat_with_the_columns_that_are_promised() -> None:
     row = record().row()
     assert row["params.split.method"] == "time" and row["metrics.rmse"] == 12.5 and row["tags.hub"] == "JFK"
-    promised = "run_id subproject kind status stage parent commit dirty data_version seed fold fingerprint created_at seconds"
+    promised = (
+        "run_id subproject kind status stage parent commit dirty data_version seed fold fingerprint created_at seconds"
+    )
     assert set(promised.split()) <= row.keys()
     assert row["seconds"] == 1.5
 
