@@ -18,6 +18,7 @@ from partitions.subproject import Subproject
 from partitions.values import Value, canonical_json, digest_of
 
 Origin = Literal["default", "project", "subproject"]
+_ABSENT = object()
 
 
 class SubprojectConfiguration(Value):
@@ -221,8 +222,15 @@ def _by_name(configuration: SubprojectConfiguration) -> dict[str, Any]:
     return fields
 
 
-def _named(items: list[dict[str, Any]]) -> dict[str, Any]:
-    named: dict[str, Any] = {}
+class _Named(dict[str, Any]):
+    """Items of a list by name; their order still counts."""
+
+    def order(self, among: "_Named") -> list[str]:
+        return [name for name in self if name in among]
+
+
+def _named(items: list[dict[str, Any]]) -> _Named:
+    named = _Named()
     for item in items:
         parts = [item.get(field) for field in ("name", "type", "column", "metric", "function")]
         name = "_".join(part for part in parts if part)
@@ -232,8 +240,13 @@ def _named(items: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _differences(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any, Any]]:
+    if isinstance(before, _Named) and isinstance(after, _Named) and before.order(after) != after.order(before):
+        yield path, list(before), list(after)
     if isinstance(before, dict) and isinstance(after, dict):
         for name in dict.fromkeys([*after, *before]):
-            yield from _differences(before.get(name), after.get(name), f"{path}.{name}" if path else name)
+            sides = before.get(name, _ABSENT), after.get(name, _ABSENT)
+            yield from _differences(*sides, f"{path}.{name}" if path else name)
+    elif before is _ABSENT or after is _ABSENT:
+        yield path, None if before is _ABSENT else before, None if after is _ABSENT else after
     elif canonical_json(before) != canonical_json(after):
         yield path, before, after

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from partitions.errors import DeclarationError, Problem, nearest
 from partitions.pipeline import Config, Parameters, Pipeline
 from partitions.plain import plain
-from partitions.problems import problems_of, shown
+from partitions.problems import members_of, problems_of, shown
 from partitions.yaml_text import read_yaml
 
 AnyPipeline = Pipeline[Any, Any]
@@ -76,6 +76,7 @@ def plain_params(bound: BaseModel, where: str) -> dict[str, Any]:
 
 
 def _bound(model: type[BaseModel], values: Mapping[str, Any], where: str, noun: str) -> BaseModel:
+    model.model_rebuild()  # does nothing but where a class written further down is named
     problems = list(_unknown_names(model, values, "", noun))
     if problems:
         raise DeclarationError(where, problems)
@@ -99,9 +100,10 @@ def _unknown_names(model: type[BaseModel], values: Mapping[str, Any], path: str,
         if name not in accepted:
             yield Problem(here, nearest(str(name), model.model_fields, noun=noun))
             continue
-        annotation = model.model_fields[name].annotation if name in model.model_fields else None
-        if isinstance(value, Mapping) and isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from _unknown_names(annotation, value, here, noun)
+        allowed = members_of(model.model_fields[name].annotation) if name in model.model_fields else []
+        below = allowed[0] if len(allowed) == 1 else None
+        if isinstance(value, Mapping) and isinstance(below, type) and issubclass(below, BaseModel):
+            yield from _unknown_names(below, value, here, noun)
 
 
 def _misread(given: Any, bound: Any, path: str) -> Iterable[Problem]:

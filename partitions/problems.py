@@ -30,7 +30,7 @@ _EXPECTED = {
 
 def problems_of(error: ValidationError, given: Any, model: type[BaseModel] | None = None) -> list[Problem]:
     """Each thing wrong in ``given`` (what was validated, as ``model``), once per field, in the order of the fields."""
-    found: dict[str, list[str]] = {}
+    found: dict[tuple[str, str], list[str]] = {}
     for detail in error.errors(include_url=False):
         kept = _path_in(given, detail["loc"], keep_last=detail["type"] in ("missing", "extra_forbidden"))
         cause = detail.get("ctx", {}).get("error")
@@ -38,17 +38,17 @@ def problems_of(error: ValidationError, given: Any, model: type[BaseModel] | Non
         if isinstance(cause, DeclarationError):
             for problem in cause.problems:
                 inner = problem.below(path)
-                found.setdefault(inner.path, []).append(inner.message)
+                found[inner.path, inner.message] = [inner.message]
             continue
-        found.setdefault(path, []).append(_message(dict(detail), model))
+        found.setdefault((path, ""), []).append(_message(dict(detail), model))
     # Where a mapping may stand for an instance, what is wrong inside the mapping says more than that it is no instance.
     outer = [
         path
-        for path, messages in found.items()
+        for (path, _), messages in found.items()
         if all(message.startswith("expected an instance of") for message in messages)
-        and any(other.startswith((f"{path}.", f"{path}[")) for other in found)
+        and any(other.startswith((f"{path}.", f"{path}[")) for other, _ in found)
     ]
-    return [Problem(path, _joined(messages)) for path, messages in found.items() if path not in outer]
+    return [Problem(path, _joined(messages)) for (path, _), messages in found.items() if path not in outer]
 
 
 def written(parts: Sequence[str | int]) -> str:
@@ -115,7 +115,7 @@ def _message(detail: dict[str, Any], model: type[BaseModel] | None) -> str:
 def _type_at(annotation: Any, loc: Sequence[str | int]) -> Any:
     """The type that annotations give to the place ``loc``, a path as pydantic writes it; None where they end."""
     for part in loc:
-        members = _members(annotation)
+        members = members_of(annotation)
         tagged = [member for member in members if _tag(member) == part]
         if len(members) > 1:
             annotation = tagged[0] if tagged else None
@@ -128,16 +128,16 @@ def _type_at(annotation: Any, loc: Sequence[str | int]) -> Any:
             annotation = get_args(annotation)[1]
         else:
             annotation = next(iter(get_args(annotation)), None)
-    members = _members(annotation)
+    members = members_of(annotation)
     return members[0] if len(members) == 1 else None
 
 
-def _members(annotation: Any) -> list[Any]:
+def members_of(annotation: Any) -> list[Any]:
     """The types that an annotation allows beside None."""
     if get_origin(annotation) is Annotated:
-        return _members(get_args(annotation)[0])
+        return members_of(get_args(annotation)[0])
     if get_origin(annotation) in (Union, UnionType):
-        return [member for allowed in get_args(annotation) for member in _members(allowed)]
+        return [member for allowed in get_args(annotation) for member in members_of(allowed)]
     return [] if annotation in (None, NoneType) else [annotation]
 
 
