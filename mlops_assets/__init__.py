@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from partitions.search_space import Int as Int
     from partitions.search_space import SearchSpace as SearchSpace
     from partitions.stages import Cron as Cron
+    from partitions.stages import DeploymentData as DeploymentData
     from partitions.stages import Retraining as Retraining
     from partitions.stages import Stage as Stage
     from partitions.strategies import ABTest as ABTest
@@ -71,7 +72,7 @@ _HOMES = {
     "partitions.run_configuration": ("RunConfiguration",),
     "partitions.schema": ("DataSchema",),
     "partitions.search_space": ("Categorical", "Fixed", "Float", "Int", "SearchSpace"),
-    "partitions.stages": ("Cron", "Retraining", "Stage"),
+    "partitions.stages": ("Cron", "DeploymentData", "Retraining", "Stage"),
     "partitions.strategies": ("ABTest", "Canary", "Replace", "Shadow"),
     "partitions.subproject": ("Subproject",),
 }

@@ -5,7 +5,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mlops_assets.assets.way import Arrived, Origin, RunPlan, Way, died, travel
+from mlops_assets.assets.recording import died
+from mlops_assets.assets.travel import travel
+from mlops_assets.assets.way import Arrived, Origin, RunPlan, Way
 from mlops_assets.tracking.record import CodeIdentity, Kind, RunError, new_run_id
 from mlops_assets.tracking.registry import Registry
 from partitions.catalogue import SubprojectConfiguration
