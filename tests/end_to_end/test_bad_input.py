@@ -63,8 +63,8 @@ SAID = {
     "other names": "TroubledLines.evaluate on the train rows returned no mae; it must return exactly rmse, mae",
     "too few names": "TroubledLines.evaluate on the train rows returned no mae; it must return exactly rmse, mae",
     "no dict": "TroubledLines.evaluate on the train rows returned None; it must return a dict of rmse, mae",
-    "too few rows": "predictions for 30 rows; one per row is right",
-    "no column": "TroubledLines.predict returned no column 'prediction' (columns: y)",
+    "too few rows": "TroubledLines.predict on the train rows returned 89 predictions for 90 rows; one per row is right",
+    "no column": "TroubledLines.predict on the train rows returned no column 'prediction' (columns: y)",
 }
 
 

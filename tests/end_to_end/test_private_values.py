@@ -44,6 +44,24 @@ def assert_nowhere(folder: ProjectFolder, *said: str) -> None:
     assert not any(PLANTED.search(text.encode()) for text in said)
 
 
+def replaced(text: str, *changes: tuple[str, str]) -> str:
+    for before, after in changes:
+        assert before in text
+        text = text.replace(before, after)
+    return text
+
+
+def test_a_value_that_was_written_would_be_found(tmp_path: Path) -> None:
+    value = "secret-owner-7"
+    pd.DataFrame({"owner": [value]}).to_parquet(tmp_path / "rows.parquet", compression="zstd")
+    (tmp_path / "events.db").write_bytes(b"before " + zlib.compress(value.encode()))
+    (tmp_path / "record.json").write_text(f'{{"error": "{value}"}}')
+    with zipfile.ZipFile(tmp_path / "code.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("notes.txt", value)
+    files = list(tmp_path.iterdir())
+    assert len(files) == 4 and all(any(PLANTED.search(text) for text in contents(file)) for file in files)
+
+
 def go_all_ways(folder: ProjectFolder) -> list[str]:
     """Apply, train, run and materialise, with subprojects that fail in ingest, in a check and in fit."""
     folder.declare(dict.fromkeys("abcde", 1.0), {"c": "ingest", "d": "expectation", "e": "fit"})
@@ -58,18 +76,19 @@ def go_all_ways(folder: ProjectFolder) -> list[str]:
 
 
 def test_dropped_private_values_are_written_nowhere(folder: ProjectFolder) -> None:
-    folder.write("lines/pipeline.py", PIPELINE.replace(*QUOTING_INGEST))
+    folder.write("lines/pipeline.py", replaced(PIPELINE, QUOTING_INGEST))
     said = go_all_ways(folder)
     assert_nowhere(folder, *said)
     assert all("owner" not in snapshot.columns for snapshot in snapshots(folder))
 
 
 def test_hashed_private_values_are_written_nowhere_in_clear(folder: ProjectFolder) -> None:
-    text = PIPELINE.replace(*QUOTING_INGEST)
-    text = text.replace('features=("x", "z", "trouble")', 'features=("x", "z", "trouble", "owner")')
-    text = text.replace("X.to_numpy(", 'X.drop(columns="owner").to_numpy(')
-    text = text.replace(
-        '"this subproject cannot be fitted"', '"this subproject cannot be fitted: " + " ".join(X["owner"])'
+    text = replaced(
+        PIPELINE,
+        QUOTING_INGEST,
+        ('features=("x", "z", "trouble")', 'features=("x", "z", "trouble", "owner")'),
+        ("X.to_numpy(", 'X.drop(columns="owner").to_numpy('),
+        ('"this subproject cannot be fitted"', '"this subproject cannot be fitted: " + " ".join(X["owner"])'),
     )
     folder.write("lines/pipeline.py", text)
     said = go_all_ways(folder)
@@ -80,11 +99,11 @@ def test_hashed_private_values_are_written_nowhere_in_clear(folder: ProjectFolde
 
 
 def test_a_private_row_key_is_hashed_in_data_results_and_messages(folder: ProjectFolder) -> None:
-    folder.write("lines/pipeline.py", PIPELINE.replace('key="row"', 'key="owner"'))
+    text = replaced(PIPELINE, ('key="row"', 'key="owner"'))
+    folder.write("lines/pipeline.py", text)
     folder.mlops("apply", "--yes")
     folder.mlops("train", "a")
-    again = PIPELINE.replace('key="row"', 'key="owner"').replace("{number}", "{number // 2}")
-    folder.write("lines/pipeline.py", again)
+    folder.write("lines/pipeline.py", replaced(text, ("{number}", "{number // 2}")))
     failed = folder.mlops("train", "b", check=False)
     assert failed.returncode == 1 and "the row key 'owner' is repeated in 60 of 120 rows; a key" in failed.stdout
     assert_nowhere(folder, failed.stdout, failed.stderr)
