@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from mlops_assets.assets.configuration import plan, register
-from mlops_assets.assets.launch import Ports, Request, prepare
+from mlops_assets.assets.launch import Ports, Request, prepare, remember_code
 from mlops_assets.assets.lifecycle import STEPS, OnArrival
 from mlops_assets.assets.way import Arrived
 from mlops_assets.automation.jobs import experiment_job, train_job
@@ -51,7 +51,9 @@ def open_project(name: str | None = None, home: str | Path | None = None) -> "Op
 
     ``home``: the folder with everything it writes; default MLOPS_HOME, or .mlops in the working folder.
     """
-    return OpenedProject(find_project(name), Home(Path(home)) if home is not None else Home.default())
+    opened = OpenedProject(find_project(name), Home(Path(home)) if home is not None else Home.default())
+    remember_code(opened.home, opened.project)
+    return opened
 
 
 class OpenedProject:

@@ -66,13 +66,7 @@ class CodeVersions:
         CodeVersionError where the package holds no code, or code that no version could hold (a repository of its own).
         """
         package = Package.of(reference, not_code)
-        repository = Repository.find(package.folder)
-        code = package.code_among(repository.working_files()) if repository is not None else []
-        if not code:
-            # In no repository, or in one that ignores the package.
-            repository, code = None, package.code_among(list(walk(package.folder)))
-        if not code:
-            raise CodeVersionError(f"package {package.name}: there are no code files in {package.folder}")
+        repository, code = _working_code(package)
         around = Surroundings(package, repository)
         plain = self._version(tree_digest(package.folder, code), around.lock_digest(None))
         if repository is None or repository.commit is None:
@@ -85,6 +79,11 @@ class CodeVersions:
         if patch:
             update |= {"dirty": True, "patch": self.artifacts.put(patch, ".patch")}
         return plain.model_copy(update=update)
+
+    def tree(self, reference: "PipelineReference", not_code: tuple[str, ...] = NOT_CODE) -> str:
+        """The digest of the code files as they lie in the working folder; stores nothing."""
+        package = Package.of(reference, not_code)
+        return tree_digest(package.folder, _working_code(package)[1])
 
     def at(self, reference: "PipelineReference", not_code: tuple[str, ...], revision: str) -> CodeVersion:
         """The code at a tag, branch or commit, with its archive.
@@ -160,6 +159,18 @@ class CodeVersions:
     def _version(self, tree: str, lock: str) -> CodeVersion:
         digest = digest_of({"tree": tree, "framework": self.framework, "lock": lock})
         return CodeVersion(digest=digest, tree=tree, framework=self.framework, lock=lock)
+
+
+def _working_code(package: Package) -> tuple[Repository | None, list[str]]:
+    """The code files of the working folder, and its repository where one keeps them."""
+    repository = Repository.find(package.folder)
+    code = package.code_among(repository.working_files()) if repository is not None else []
+    if not code:
+        # In no repository, or in one that ignores the package.
+        repository, code = None, package.code_among(list(walk(package.folder)))
+    if not code:
+        raise CodeVersionError(f"package {package.name}: there are no code files in {package.folder}")
+    return repository, code
 
 
 def _repository(package: Package, otherwise: str) -> Repository:

@@ -126,6 +126,20 @@ def test_a_failed_subproject_is_recorded_and_the_others_are_done(folder: Path) -
     assert set(p.event_log.latest(("lines", "experiments"))) == {"a"}
 
 
+def test_code_edited_while_the_project_is_open_runs_as_edited(folder: Path) -> None:
+    p = opened(folder)
+    before = p.run("a", seed=1)[0]
+    pipeline = folder / "lines" / "pipeline.py"
+    pipeline.write_text(pipeline.read_text().replace("Ridge(alpha=params.alpha)", "Ridge(alpha=100.0 + params.beta)"))
+    pipeline.write_text(
+        pipeline.read_text().replace("    alpha: float = 1.0", "    alpha: float = 1.0\n    beta: float = 2.0")
+    )
+    after = p.run("a", seed=1, params={"beta": 3.0})[0]
+    assert after.code_version.digest != before.code_version.digest
+    assert after.parameters["beta"] == 3.0 and after.predictions != before.predictions
+    assert after.data_version == before.data_version
+
+
 def test_what_cannot_be_run_is_refused_before_anything_starts(folder: Path) -> None:
     p = opened(folder)
     p.apply()

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from mlops_assets.assets.recording import died
@@ -67,10 +68,10 @@ def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -
     code version, a data version that is not there. Nothing has changed then.
     """
     registered = Registry(ports.event_log, project.name).configurations(keys)
-    if request.revision is None:
-        _check_params(project, registered, request)
     reference = PipelineReference.of(project.pipeline)
     code, environment = _code(ports, project, reference, request.revision)
+    if environment is None:
+        _check_params(project, registered, request)
     origin = Origin(
         code=_identity(code),
         lock=code.lock,
@@ -145,11 +146,26 @@ def _code(
 ) -> tuple[CodeVersion, Environment | None]:
     versions = CodeVersions(ArtifactStore(ports.home.artifacts_url))
     if revision is None:
-        return versions.current(reference, project.not_code), None
+        code = versions.current(reference, project.not_code)
+        edited = remember_code(ports.home, project) != code.tree
+        return code, Environment(Path(reference.root)) if edited else None
     code = versions.at(reference, project.not_code, revision)
     if code.archive is None:
         raise MlopsError(f"project {project.name!r}: code version {revision!r} has no archive")
     return code, Environment(versions.extract(code.archive, ports.home.path / "code", reference, project.not_code))
+
+
+# The code tree of each package when this process opened its project: what Python has imported stays as it was then.
+_opened: dict[tuple[str, str], str] = {}
+
+
+def remember_code(home: Home, project: Project) -> str:
+    """The code tree that this process works with, noted the first time; files edited since run in fresh workers."""
+    reference = PipelineReference.of(project.pipeline)
+    key = (reference.root, reference.package)
+    if key not in _opened:
+        _opened[key] = CodeVersions(ArtifactStore(home.artifacts_url)).tree(reference, project.not_code)
+    return _opened[key]
 
 
 def _identity(code: CodeVersion) -> CodeIdentity:
