@@ -18,6 +18,7 @@ from mlops_assets.tracking.registry import Registry
 from mlops_assets.tracking.tracker import Tracker
 from partitions.catalogue import Changes, SubprojectConfiguration, catalogue
 from partitions.errors import ArtifactError, MlopsError
+from partitions.parameters import bind_params, params_type
 from partitions.project import Project
 from partitions.run_configuration import RunConfiguration
 from resources.artifacts import ArtifactStore
@@ -105,8 +106,8 @@ class OpenedProject:
         keys = [subprojects] if isinstance(subprojects, str) else list(subprojects)
         asked = (configuration or RunConfiguration()).model_dump(mode="json")
         asked.update(RunConfiguration(**fields).model_dump(mode="json", exclude_unset=True))
-        self._register_first()
         request = Request(RunConfiguration(**asked), ingest="missing", revision=code_version)
+        self._register_first(keys, request.configuration.params if code_version is None else {})
         prepare(self._ports(), self.project, keys, request)
         config = {**asked, "code_version": code_version, "subprojects": keys}
         return self._execute("experiment", config, on_arrival)
@@ -120,7 +121,7 @@ class OpenedProject:
         fields: Mapping[str, Any] | None = None,
     ) -> list[RunRecord]:
         """The lifecycle of these subprojects (default all): a new snapshot, its checks, a model, its metrics."""
-        self._register_first()
+        self._register_first(list(subprojects or ()))
         keys = list(subprojects) if subprojects is not None else self.subprojects
         config = {**(fields or {}), "subprojects": keys, "steps": list(steps)}
         return self._execute("train", config, on_arrival)
@@ -177,10 +178,17 @@ class OpenedProject:
     def _ports(self) -> Ports:
         return Ports(self.home, self.event_log, self.mlops.compute())
 
-    def _register_first(self) -> None:
-        """A project that was never applied is registered as it is declared; later changes wait for ``apply``."""
-        if not self.subprojects:
-            self.apply()
+    def _register_first(self, keys: Sequence[str], params: Mapping[str, Any] | None = None) -> None:
+        """A project that was never applied is registered as it is declared; later changes wait for ``apply``.
+
+        Not on behalf of a request that will be refused: its subprojects and parameters are looked at before.
+        """
+        if self.subprojects:
+            return
+        for key in keys:
+            self.project.subproject(key)
+            bind_params(params_type(self.project.pipeline), params or {}, f"{self.project.name}/{key}")
+        self.apply()
 
     def _execute(self, job: str, config: Mapping[str, Any], on_arrival: OnArrival | None) -> list[RunRecord]:
         arrivals: list[Arrived] = []

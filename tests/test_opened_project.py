@@ -142,6 +142,11 @@ def test_code_edited_while_the_project_is_open_runs_as_edited(folder: Path) -> N
 
 def test_what_cannot_be_run_is_refused_before_anything_starts(folder: Path) -> None:
     p = opened(folder)
+    with pytest.raises(DeclarationError, match="alhpa"):
+        p.run("a", params={"alhpa": 1.0})
+    with pytest.raises(UnknownName):
+        p.train(["zz"])
+    assert p.subprojects == []
     p.apply()
     with pytest.raises(UnknownName, match="nearest: a"):
         p.run("A")
