@@ -10,7 +10,7 @@ from mlops_assets.assets.configuration import plan, register
 from mlops_assets.assets.launch import Ports, Request, prepare, remember_code
 from mlops_assets.assets.lifecycle import STEPS, OnArrival
 from mlops_assets.assets.way import Arrived
-from mlops_assets.automation.jobs import experiment_job, train_job
+from mlops_assets.automation.jobs import experiment_job, op_name, train_job
 from mlops_assets.checks import ExpectationChecks
 from mlops_assets.tracking.failures import Unfinished, unfinished
 from mlops_assets.tracking.record import RunRecord
@@ -201,7 +201,7 @@ class OpenedProject:
         make = {"experiment": experiment_job, "train": train_job}[job]
         definition = make(self.project, ExpectationChecks(self.project.name), self.mlops, arrive)
         set_fields = {name: value for name, value in config.items() if value is not None}
-        run_config = {"ops": {job: {"config": set_fields}}, **QUIET}
+        run_config = {"ops": {op_name(job): {"config": set_fields}}, **QUIET}
         dagster_run_id = _new_dagster_run_id()
         try:
             definition.execute_in_process(

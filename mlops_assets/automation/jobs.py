@@ -12,6 +12,11 @@ from partitions.project import Project
 from resources.configured import MlopsResource
 
 
+def op_name(job: str) -> str:
+    """The one op of a job, under which its run config stands. Dagster wants names of jobs and ops to differ."""
+    return f"{job}_each"
+
+
 class TrainFields(ListedRunFields):
     """The run config of ``train``. ``steps``: which of dataset, model and metrics to make."""
 
@@ -23,7 +28,7 @@ def experiment_job(
 ) -> dg.JobDefinition:
     """Dev runs of the listed subprojects, tracked as materialisations of ``experiments``."""
 
-    @dg.op(name="experiment", out={})
+    @dg.op(name=op_name("experiment"), out={})
     def experiment_op(context: dg.OpExecutionContext, config: ListedRunFields, mlops: MlopsResource) -> Iterator[Any]:
         yield from ExperimentWalk(project, checks, on_arrival).go(context, config, mlops)
 
@@ -44,7 +49,7 @@ def train_job(
 ) -> dg.JobDefinition:
     """The lifecycle of the listed subprojects: new data, model, metrics."""
 
-    @dg.op(name="train", out={})
+    @dg.op(name=op_name("train"), out={})
     def train_op(context: dg.OpExecutionContext, config: TrainFields, mlops: MlopsResource) -> Iterator[Any]:
         walk = LifecycleWalk(project, checks, on_arrival=on_arrival)
         selection = Selection(list(dict.fromkeys(config.subprojects)), frozenset(config.steps))
