@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import dagster as dg
+from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
 
 from resources.home import Home
 
@@ -101,6 +102,16 @@ class EventLog:
         self.instance.report_runless_asset_event(
             dg.AssetMaterialization(dg.AssetKey(list(asset)), partition=partition, metadata=dict(metadata), tags=tags)
         )
+
+    def report_not_made(self, run: dg.DagsterRun, step_key: str, asset: Sequence[str], partition: str) -> None:
+        """Let Dagster show one partition of ``asset`` as failed, once ``run`` has ended without materialising it.
+
+        Dagster takes a partition that was planned and not made as failed. Planned events of many partitions are
+        written as one without partitions (1,000 cost a minute otherwise), so those that failed are planned here.
+        """
+        planned = AssetMaterializationPlannedData(dg.AssetKey(list(asset)), partition=partition)
+        event = DagsterEvent.build_asset_materialization_planned_event(run.job_name, step_key, planned)
+        self.instance.report_dagster_event(event, run.run_id)
 
 
 def _logged(record: dg.EventLogRecord, kind: EventKind) -> LoggedEvent:

@@ -118,6 +118,7 @@ class LifecycleWalk:
             yield from self._events(arrived, selection.steps)
             if arrived.error is not None:
                 failed[arrived.subproject] = arrived.error.message
+                self._show_as_failed(log, context, arrived, selection.steps)
                 context.log.error(f"{arrived.error.message}\n{arrived.error.traceback}")
             context.log.info(f"{count}/{len(selection.keys)} {said_of(arrived)}")
             if self.on_arrival is not None:
@@ -159,6 +160,16 @@ class LifecycleWalk:
         yield dataset.as_event()
         if arrived.verdict is not None:
             yield self.checks.evaluation(arrived.verdict, arrived.subproject)
+
+    def _show_as_failed(self, log: EventLog, context: Any, arrived: Arrived, steps: frozenset[str]) -> None:
+        """One subproject's step needs no help: Dagster planned that partition by name."""
+        if self.native:
+            return
+        reached = {"dataset"} if arrived.snapshot is not None else set()
+        if arrived.records and all(record.status == "succeeded" for record in arrived.records):
+            reached |= {"model", "metrics"}
+        for step in sorted(steps - reached):
+            log.report_not_made(context.run, context.op.name, (self.project.name, step), arrived.subproject)
 
     def _made(self, made: Materialized) -> Any:
         return made.as_result([]) if self.native else made.as_event()

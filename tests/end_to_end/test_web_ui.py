@@ -35,7 +35,7 @@ BACKFILL = """query Backfill($id: String!) { partitionBackfillOrError(backfillId
       assetKey { path } numPartitionsTargeted numPartitionsInProgress numPartitionsMaterialized numPartitionsFailed
     } } } } } }"""
 ASSETS = """{ assetNodes { assetKey { path }
-  assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions } }
+  assetPartitionStatuses { ... on DefaultPartitionStatuses { materializedPartitions failedPartitions } }
   assetChecksOrError { ... on AssetChecks { checks { name } } } } }"""
 
 
@@ -128,8 +128,8 @@ def test_a_backfill_from_the_ui_is_one_run_and_shows_what_failed(
 
     nodes = {node["assetKey"]["path"][-1]: node for node in server.ask(ASSETS)["assetNodes"]}
     for step, failed in FAILED.items():
-        # failedPartitions is not asked: one planned event for all partitions (resources.home) leaves it empty.
         assert set(nodes[step]["assetPartitionStatuses"]["materializedPartitions"]) == set(KEYS) - failed
+        assert set(nodes[step]["assetPartitionStatuses"]["failedPartitions"]) == failed
     assert [check["name"] for check in nodes["dataset"]["assetChecksOrError"]["checks"]] == ["expectations"]
 
     with subtests.test("the lineage page in a browser"):
