@@ -6,7 +6,7 @@ from pathlib import Path
 
 import mlops_assets
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def python(code: str, folder: Path) -> str:

@@ -50,5 +50,5 @@ def test_the_lifecycle_is_one_skippable_step_over_many_partitions() -> None:
 
 
 def test_the_workspace_names_a_module_that_has_definitions() -> None:
-    workspace = yaml.safe_load((Path(__file__).parents[1] / "workspace.yaml").read_text())
+    workspace = yaml.safe_load((Path(__file__).parents[2] / "workspace.yaml").read_text())
     assert workspace["load_from"][0]["python_module"]["module_name"] == "projects.flight_delays.definitions"
