@@ -4,12 +4,24 @@ The event log is the truth about runs, datasets and configurations. Everything h
 ``DagsterInstance``, so that any storage that Dagster supports will do.
 """
 
+import itertools
+import logging
+import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import dagster as dg
-from dagster._core.events import AssetMaterializationPlannedData, DagsterEvent
+from dagster._core.events import (
+    BATCH_WRITABLE_EVENTS,
+    AssetMaterializationPlannedData,
+    AssetObservationData,
+    DagsterEvent,
+    StepMaterializationData,
+)
+from dagster._core.events.log import EventLogEntry
+from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
 
 from resources.home import Home
 
@@ -18,6 +30,7 @@ ROOT_RUN_TAG = "dagster/root_run_id"
 PAGE = 1000
 
 EventKind = Literal["materialization", "observation"]
+AssetEvent = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 
 @dataclass(frozen=True)
@@ -32,6 +45,15 @@ class LoggedEvent:
     timestamp: float
     metadata: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RunStep:
+    """The step of a Dagster run that events belong to."""
+
+    run_id: str
+    job_name: str
+    step_key: str
 
 
 class EventLog:
@@ -62,6 +84,19 @@ class EventLog:
                 if event.partition is not None:
                     events[event.partition] = event
         return events
+
+    def latest_data_versions(self, asset: Sequence[str], partitions: Sequence[str] | None = None) -> dict[str, str]:
+        """The data version of the last materialisation of every partition of ``asset`` (or of those named).
+
+        One query over the tags: 10,000 partitions cost a fraction of a second, as no event is read.
+        """
+        tags = self.instance.event_log_storage.get_latest_tags_by_partition(
+            dg.AssetKey(list(asset)),
+            dg.DagsterEventType.ASSET_MATERIALIZATION,
+            [DATA_VERSION_TAG],
+            asset_partitions=partitions,
+        )
+        return {partition: of_partition[DATA_VERSION_TAG] for partition, of_partition in tags.items()}
 
     def events(
         self, asset: Sequence[str], partitions: Sequence[str] | None = None, kind: EventKind = "materialization"
@@ -95,13 +130,19 @@ class EventLog:
         again = self.instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_TAG: root}))
         return [root, *(record.dagster_run.run_id for record in again)]
 
-    def report(
-        self, asset: Sequence[str], partition: str, metadata: Mapping[str, Any], tags: Mapping[str, str]
-    ) -> None:
-        """Log a materialisation outside any run."""
-        self.instance.report_runless_asset_event(
-            dg.AssetMaterialization(dg.AssetKey(list(asset)), partition=partition, metadata=dict(metadata), tags=tags)
-        )
+    def store(self, events: Iterable[AssetEvent], step: RunStep | None = None) -> None:
+        """Log many events, of a step of a run or outside any run, in batches as far as the storage has them.
+
+        An event is in the log once this returns; of a process that is killed in between, some are and some are not.
+        """
+        storage = self.instance.event_log_storage
+        entries = [_entry(event, step) for event in events]
+        for batch, of_this_kind in itertools.groupby(entries, _batchable):
+            if batch:
+                storage.store_event_batch(list(of_this_kind))
+            else:
+                for entry in of_this_kind:
+                    storage.store_event(entry)
 
     def report_not_made(self, run: dg.DagsterRun, step_key: str, asset: Sequence[str], partition: str) -> None:
         """Let Dagster show one partition of ``asset`` as failed, once ``run`` has ended without materialising it.
@@ -112,6 +153,44 @@ class EventLog:
         planned = AssetMaterializationPlannedData(dg.AssetKey(list(asset)), partition=partition)
         event = DagsterEvent.build_asset_materialization_planned_event(run.job_name, step_key, planned)
         self.instance.report_dagster_event(event, run.run_id)
+
+
+def _batchable(entry: EventLogEntry) -> bool:
+    return entry.dagster_event_type in BATCH_WRITABLE_EVENTS
+
+
+def _entry(event: AssetEvent, step: RunStep | None) -> EventLogEntry:
+    """The event as Dagster itself would log it."""
+    kind, content, message = _content(event)
+    step_key = step.step_key if step else None
+    logged = DagsterEvent(
+        event_type_value=kind.value,
+        job_name=step.job_name if step else RUNLESS_JOB_NAME,
+        step_key=step_key,
+        event_specific_data=content,
+        message=message,
+        pid=os.getpid(),
+    )
+    return EventLogEntry(  # type: ignore[no-untyped-call]
+        error_info=None,
+        level=logging.DEBUG,
+        user_message=message,
+        run_id=step.run_id if step else RUNLESS_RUN_ID,
+        timestamp=time.time(),
+        step_key=step_key,
+        job_name=logged.job_name,
+        dagster_event=logged,
+    )
+
+
+def _content(event: AssetEvent) -> tuple[dg.DagsterEventType, Any, str]:
+    if isinstance(event, dg.AssetMaterialization):
+        return dg.DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event), "Materialized value."
+    if isinstance(event, dg.AssetObservation):
+        return dg.DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event), "Observed value."
+    verdict = "passed" if event.passed else "did not pass"
+    message = f"Asset check '{event.check_name}' on '{event.asset_key.to_user_string()}' {verdict}."
+    return dg.DagsterEventType.ASSET_CHECK_EVALUATION, event, message
 
 
 def _logged(record: dg.EventLogRecord, kind: EventKind) -> LoggedEvent:

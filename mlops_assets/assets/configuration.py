@@ -9,6 +9,7 @@ from mlops_assets.tracking.registry import ENTRY, Registry, configuration_asset
 from partitions.catalogue import Changes, SubprojectConfiguration, diff
 from partitions.dynamic import add_keys, retire_key, subproject_partitions
 from partitions.errors import MlopsError
+from resources.event_log import DATA_VERSION_TAG
 
 
 def configuration_spec(project: str) -> dg.AssetSpec:
@@ -42,13 +43,16 @@ def register(
             f"project {registry.project!r}: {len(changes.retired)} registered subprojects are no longer declared "
             f"({names}); retire them with --allow-retire, or declare them again"
         )
-    for key in (*changes.new, *changes.changed):
-        registry.event_log.report(
-            configuration_asset(registry.project),
-            key,
-            _metadata(declared[key], changes),
-            tags={"dagster/data_version": declared[key].digest},
+    asset = dg.AssetKey(list(configuration_asset(registry.project)))
+    registry.event_log.store(
+        dg.AssetMaterialization(
+            asset,
+            partition=key,
+            metadata=_metadata(declared[key], changes),
+            tags={DATA_VERSION_TAG: declared[key].digest},
         )
+        for key in (*changes.new, *changes.changed)
+    )
     if changes.new:
         add_keys(registry.event_log.instance, registry.project, list(changes.new))
     for key in changes.retired:

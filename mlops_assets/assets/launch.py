@@ -22,7 +22,7 @@ from resources.artifacts import ArtifactStore
 from resources.code_versions import CodeVersion, CodeVersions
 from resources.compute import Compute, Environment
 from resources.datasets import DatasetStore
-from resources.event_log import DATA_VERSION_TAG, EventLog
+from resources.event_log import EventLog
 from resources.home import Home
 
 
@@ -199,5 +199,4 @@ def _data_versions(ports: Ports, project: str, keys: list[str], request: Request
 
 def latest_data_versions(event_log: EventLog, project: str, keys: Iterable[str] | None = None) -> dict[str, str]:
     """The data version of each subproject's last snapshot."""
-    events = event_log.latest((project, "dataset"), keys)
-    return {key: event.tags[DATA_VERSION_TAG] for key, event in events.items()}
+    return event_log.latest_data_versions((project, "dataset"), None if keys is None else list(keys))
