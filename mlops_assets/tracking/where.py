@@ -246,7 +246,7 @@ class _Parser:
 
 
 def _number(text: str) -> int | float:
-    return int(text) if re.fullmatch(r"[-+]?\d+", text) else float(text)
+    return int(text) if re.fullmatch(r"[-+]?\d{1,30}", text) else float(text)
 
 
 def _tokens(text: str) -> list[_Token]:
