@@ -1,4 +1,4 @@
-"""Notes and tags given to a run after the fact: events of their own that overlay its record, which is never rewritten."""
+"""Notes and tags given to a run after the fact: events of their own, over its record, which is never rewritten."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,7 @@
 """Columns of the index: a name such as ``params.max_depth``, and the types its values have in different runs.
 
-One name may hold whole numbers in some runs, fractions or text in others. A Parquet column has one type, so a name has a
-stored column for each type it was ever given: ``params.max_depth:i``, ``params.max_depth:s``.
+One name may hold whole numbers in some runs, fractions or text in others. A Parquet column has one type, so a name has
+a stored column for each type it was ever given: ``params.max_depth:i``, ``params.max_depth:s``.
 """
 
 import functools
@@ -74,7 +74,7 @@ class Column:
 
 
 def stored_name(name: str, kind: Type) -> str:
-    """The stored column of ``name``. Parquet readers take names that differ only by case as one: capitals are escaped."""
+    """The stored column of ``name``. Capitals are escaped: readers take names that differ only by case as one."""
     return f"{_escaped(name)}:{kind}"
 
 

@@ -1,9 +1,10 @@
 """The events that the index of runs is derived from, read as they are stored.
 
-Dagster's reader builds an object of every event: 2,000 a second. The index needs one text of each, so where the event log
-is in a database (SQLite, Postgres) the stored rows are read; any other storage is read through Dagster.
+Dagster's reader builds an object of every event: 2,000 a second. The index needs one text of each, so where the event
+log is in a database (SQLite, Postgres) the stored rows are read; any other storage is read through Dagster.
 """
 
+import functools
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -28,7 +29,7 @@ EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the event log keeps naive UTC tim
 
 
 class StoredEvent(NamedTuple):
-    """One event as it is stored. ``time``: microseconds since 1970, UTC; ``text``: its JSON as Dagster serialises it."""
+    """One event as it is stored. ``time``: microseconds since 1970, UTC; ``text``: its JSON as Dagster writes it."""
 
     event_id: int
     asset: str
@@ -39,24 +40,28 @@ class StoredEvent(NamedTuple):
 class Tally(NamedTuple):
     """How many ids a range holds and a sum that tells sets of ids apart: additive over disjoint ranges."""
 
-    count: int = 0
+    size: int = 0
     mixed: int = 0
 
     def plus(self, other: "Tally") -> "Tally":
-        return Tally(self.count + other.count, self.mixed + other.mixed)
+        return Tally(self.size + other.size, self.mixed + other.mixed)
 
     def minus(self, other: "Tally") -> "Tally":
-        return Tally(self.count - other.count, self.mixed - other.mixed)
+        return Tally(self.size - other.size, self.mixed - other.mixed)
 
 
 def tally(ids: Iterable[int]) -> Tally:
     """The same sum that the database makes of the ids it holds (see ``_mixed``)."""
-    count = mixed = 0
+    size = mixed = 0
     for event_id in ids:
         x = event_id % 1_000_003
-        count += 1
+        size += 1
         mixed += x * x % 2_147_483_647 * x % 998_244_353
-    return Tally(count, mixed)
+    return Tally(size, mixed)
+
+
+def sum_of(tallies: Iterable[Tally]) -> Tally:
+    return functools.reduce(Tally.plus, tallies, Tally())
 
 
 def mark_of(text: str) -> str:
@@ -66,6 +71,10 @@ def mark_of(text: str) -> str:
 
 class EventSource(Protocol):
     """The materialisations and observations of the tracked assets of one project. Every answer is of one moment."""
+
+    def total(self) -> Tally:
+        """The tally of all events: what tells in the least time that nothing has changed."""
+        ...
 
     def blocks(self) -> dict[int, Tally]:
         """The tally of every block of 512 ids that holds events, by ``event_id // 512``."""
@@ -111,6 +120,11 @@ class SqlEvents:
             self._table.dagster_event_type.in_([kind.value for kind in EVENT_TYPES]),
         )
 
+    def total(self) -> Tally:
+        mixed = sa.func.sum(sa.cast(_mixed(self._table.id), sa.Integer))
+        ((count, total),) = self._rows(sa.select(sa.func.count(), mixed).where(self._tracked))
+        return Tally(int(count), int(total or 0))
+
     def blocks(self) -> dict[int, Tally]:
         block = (self._table.id // BLOCK).label("block")
         mixed = sa.func.sum(sa.cast(_mixed(self._table.id), sa.Integer))
@@ -139,7 +153,7 @@ class SqlEvents:
     def wiped(self) -> dict[str, int]:
         query = sa.select(AssetKeyTable.c.asset_key, AssetKeyTable.c.asset_details)
         rows = self._rows(query.where(AssetKeyTable.c.asset_key.in_(self._assets)))
-        return _wipes({asset: details for asset, details in rows})
+        return _wipes({row[0]: row[1] for row in rows})
 
     def _between(self, first: int, end: int) -> Any:
         return sa.and_(self._table.id >= first, self._table.id < end)
@@ -156,6 +170,9 @@ class FetchedEvents:
     def __init__(self, instance: dg.DagsterInstance, assets: Sequence[AssetKey]) -> None:
         self._instance = instance
         self._assets = assets
+
+    def total(self) -> Tally:
+        return tally(event.event_id for event in self._all())
 
     def blocks(self) -> dict[int, Tally]:
         by_block: dict[int, list[int]] = {}

@@ -1,7 +1,7 @@
 """The index of runs: segments that hold what the event log holds now, made of it as far as they are missing.
 
-Every reading asks the log first. So a run is seen as soon as it is logged, an event that a slow transaction brings in late is
-seen, and one that a person wiped or deleted is gone. What the index keeps can be deleted at any time.
+Every reading asks the log first. So a run is seen as soon as it is logged, an event that a slow transaction brings in
+late is seen, and one that a person wiped or deleted is gone. What the index keeps can be deleted at any time.
 """
 
 import logging
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from mlops_assets.tracking import segments
 from mlops_assets.tracking.columns import EVENT_ID
 from mlops_assets.tracking.event_rows import table_of
-from mlops_assets.tracking.event_source import EventSource, StoredEvent, Tally, mark_of, tally
+from mlops_assets.tracking.event_source import EventSource, StoredEvent, Tally, mark_of, sum_of, tally
 from mlops_assets.tracking.segments import Range, Segment
 from partitions.errors import MlopsError
 
@@ -47,10 +47,11 @@ class RunIndex:
     def __init__(self, folder: Path, source: EventSource) -> None:
         self.folder = folder / FORMAT
         self.source = source
+        self._known: tuple[Tally, dict[Range, Tally]] | None = None
 
     def refresh(self) -> Indexed:
         """Bring the index up to the event log and return it. Everything logged before this call is in it."""
-        wanted = segments.ranges_of(self.source.blocks())
+        wanted = self._wanted()
         wiped = self.source.wiped()
         there = segments.listed(self.folder)
         fitting = [segment for segment in there if wanted.get(segment.range) == segment.tally]
@@ -70,6 +71,14 @@ class RunIndex:
     def forget(self) -> None:
         """Delete the index; the next reading makes it again."""
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _wanted(self) -> dict[Range, Tally]:
+        """The ranges to have a segment of. The total is asked first: blocks cost more, and mostly nothing is new."""
+        total = self.source.total()
+        if self._known is None or self._known[0] != total:
+            blocks = self.source.blocks()
+            self._known = (sum_of(blocks.values()), segments.ranges_of(blocks))
+        return self._known[1]
 
     def _unchanged(self, of: Collection[Segment]) -> list[Segment]:
         """Those of these segments whose last event is still the one in the log.
@@ -103,7 +112,7 @@ class RunIndex:
                 segments.write(table, self.folder / made.name)
                 log.debug("segment %s of %d events written", made.name, len(ids))
                 return made
-        raise LogRewritten(f"the event log is rewritten faster than it is read (events {of.first} to {of.end}): try again")
+        raise LogRewritten(f"the event log is rewritten faster than it is read (ids {of.first} to {of.end}): try again")
 
     def _gather(
         self, of: Range, reusable: Sequence[Segment], there: dict[Segment, Path]
@@ -131,7 +140,7 @@ class RunIndex:
         return pieces, joined.sort_by(EVENT_ID) if len(tables) > 1 else joined
 
     def _mark(self, last: int, pieces: Iterable[Segment]) -> str | None:
-        """The mark of the last event of a range, which is the last of some piece or lies inside a piece that goes on."""
+        """The mark of the last event of a range: the last of some piece, or inside a piece that goes on."""
         marks = {piece.last: piece.mark for piece in pieces}
         if last in marks:
             return marks[last]
@@ -142,7 +151,7 @@ class RunIndex:
 def _disjoint(of: Iterable[Segment]) -> list[Segment]:
     """Segments that do not overlap, those that hold most first."""
     chosen: list[Segment] = []
-    for segment in sorted(of, key=lambda segment: segment.tally.count, reverse=True):
+    for segment in sorted(of, key=lambda segment: segment.tally.size, reverse=True):
         if not any(segment.range.overlaps(other.range) for other in chosen):
             chosen.append(segment)
     return chosen

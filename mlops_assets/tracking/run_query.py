@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 from mlops_assets.tracking.annotations import Overlay, overlays
 from mlops_assets.tracking.columns import (
@@ -94,8 +94,9 @@ class RunReader:
 
         if self._connected is None:
             # Nothing is looked for on the network, whatever a query might profit from.
-            quiet = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-            self._connected = duckdb.connect(":memory:", config=quiet)
+            self._connected = duckdb.connect(":memory:")
+            for setting in ("autoinstall_known_extensions = false", "autoload_known_extensions = false"):
+                self._connected.execute(f"set {setting}")
             self._connected.execute("set parquet_metadata_cache = true")
         return self._connected.cursor()
 
@@ -128,39 +129,6 @@ def ordered(view: View, query: RunQuery) -> str:
     return f"order by {', '.join([*terms, EVENT_ID])}{limit}"
 
 
-def _view(self, indexed: Indexed) -> View:
-        if self._last is None or self._last[0] != indexed:
-            self._last = (indexed, _view(self._connection(), indexed))
-        return self._last[1]
-
-
-def selection(view: View, query: RunQuery) -> Sql:
-    """FROM ... WHERE of the runs that ``query`` asks for. Raises UnknownName and WhereError for what it cannot ask."""
-    conditions = [view.source]
-    if query.subprojects is not None:
-        held = view.columns["subproject"].stored.get("s", "null")
-        conditions.append(Sql(f"{held} in (select unnest(cast(? as varchar[])))", (list(query.subprojects),)))
-    for name in ("kind", "status"):
-        value = getattr(query, name)
-        if value is not None:
-            conditions.append(Sql(f"{view.columns[name].stored.get('s', 'null')} = ?", (value,)))
-    if query.where is not None:
-        conditions.append(condition_sql(parse(query.where), view.columns))
-    return Sql(" and ".join(part.text for part in conditions), tuple(v for part in conditions for v in part.values))
-
-
-def ordered(view: View, query: RunQuery) -> str:
-    """ORDER BY and LIMIT of ``query``; equal ones newest first, so that every order is the same each time."""
-    terms = [order_sql(query.sort, view.columns)] if query.sort else []
-    terms = [term for term in (*terms, order_sql(NEWEST_FIRST, view.columns)) if term]
-    limit = "" if query.limit is None else f" limit {int(query.limit)}"
-    return f"order by {', '.join([*terms, EVENT_ID])}{limit}"
-
-
-def without_limit(query: RunQuery) -> RunQuery:
-    return replace(query, limit=None)
-
-
 def _view(connection: "DuckDBPyConnection", indexed: Indexed) -> View:
     if not indexed.files:
         nothing = "(select null as event_id) e where false"
@@ -191,9 +159,7 @@ def _view(connection: "DuckDBPyConnection", indexed: Indexed) -> View:
     return View(Sql(f"{source.text} where {runs.text}", (*source.values, *runs.values)), columns, over)
 
 
-def _superseded(
-    connection: "DuckDBPyConnection", relation: Sql, runs: Sql, expressions: dict[str, str]
-) -> list[int]:
+def _superseded(connection: "DuckDBPyConnection", relation: Sql, runs: Sql, expressions: dict[str, str]) -> list[int]:
     """Events of runs that were reported again by a later event."""
     run_id = expressions.get(stored_name("run_id", "s"))
     if run_id is None:
@@ -208,9 +174,7 @@ def _superseded(
     return [row[0] for row in found.fetchall()]
 
 
-def _overlaid(
-    relation: Sql, expressions: dict[str, str], over: dict[str, Overlay]
-) -> tuple[Sql, dict[str, str]]:
+def _overlaid(relation: Sql, expressions: dict[str, str], over: dict[str, Overlay]) -> tuple[Sql, dict[str, str]]:
     """The relation with notes and tags of annotations over those of the records."""
     names: dict[str, list[str | None]] = {}
     given: dict[str, list[bool]] = {}

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RunRows:
-    """Runs as plain values. ``found``: how many fit, of which ``rows`` may be the first few; ``by_status`` of all found."""
+    """Runs as plain values. ``by_status`` counts all that fit; ``rows`` may be the first few of them."""
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
@@ -31,10 +31,10 @@ class RunRows:
 
     def as_dicts(self) -> list[dict[str, Any]]:
         """One mapping per run, all with the same keys; times as text."""
-        return [
-            {n: v.isoformat() if n == "created_at" and v is not None else v for n, v in zip(self.columns, row, strict=True)}
-            for row in self.rows
-        ]
+        found = [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+        for run in found:
+            run["created_at"] = run["created_at"].isoformat()
+        return found
 
 
 def run_rows(reader: RunReader, query: RunQuery) -> RunRows:

@@ -1,7 +1,7 @@
 """Files of the index: immutable Parquet segments, each named by what of the event log it holds.
 
-The ids of events are cut into ranges of 512, 1024, 2048 ... A segment holds the events of one range as they once were in the
-log. Its name says which ids they were (count and a mixed sum) and marks the last of them, so that whoever asks the log
+The ids of events are cut into ranges of 512, 1024, 2048 ... A segment holds the events of one range as they once were
+in the log. Its name says which ids they were (count and a mixed sum) and marks the last of them, so that whoever asks the log
 for the same figures knows by name alone which segments are the log of now. Two processes that write the same name write
 the same rows: nothing needs a lock, and a segment that no longer fits is not read, only removed later.
 """
@@ -21,7 +21,7 @@ from mlops_assets.tracking.event_source import BLOCK_BITS, Tally
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# A range of so many events is one segment; a fuller one is two halves. What is read to make a segment is held in memory.
+# A range of so many events is one segment, a fuller one is two halves: a segment is made in memory.
 FULL = 16_384
 SUFFIX = ".parquet"
 DRAFT = ".draft"
@@ -63,7 +63,7 @@ class Segment(NamedTuple):
 
     @property
     def name(self) -> str:
-        figures = f"{self.range.number:x}-{self.range.bits:x}-{self.tally.count:x}-{self.tally.mixed:x}-{self.last:x}"
+        figures = f"{self.range.number:x}-{self.range.bits:x}-{self.tally.size:x}-{self.tally.mixed:x}-{self.last:x}"
         return f"{figures}-{self.mark}{SUFFIX}"
 
 
@@ -85,7 +85,7 @@ def ranges_of(blocks: Mapping[int, Tally]) -> dict[Range, Tally]:
     As large as may be, but where the log still grows they end with the block it grows in: only that one, and now and
     then a few of its neighbours, are written again when events arrive.
     """
-    held = sorted(block for block, of_block in blocks.items() if of_block.count)
+    held = sorted(block for block, of_block in blocks.items() if of_block.size)
     if not held:
         return {}
     sums = list(itertools.accumulate((blocks[block] for block in held), Tally.plus, initial=Tally()))
@@ -100,10 +100,10 @@ def ranges_of(blocks: Mapping[int, Tally]) -> dict[Range, Tally]:
         of = waiting.pop()
         of_range = within(of)
         grows = of.first <= held[-1] << BLOCK_BITS < of.end
-        if of.bits == BLOCK_BITS or (of_range.count <= FULL and not grows):
+        if of.bits == BLOCK_BITS or (of_range.size <= FULL and not grows):
             found[of] = of_range
         else:
-            waiting.extend(half for half in of.halves() if within(half).count)
+            waiting.extend(half for half in of.halves() if within(half).size)
     return found
 
 

@@ -8,8 +8,8 @@
     value       12  -0.5  1e-3  'text'  "text"  true  false; a quote inside text is written twice
     column      metrics.rmse; in backquotes where a name holds other signs than letters, digits, _ . and -
 
-As in SQL, a comparison with a column that a run does not have is neither true nor false, so neither it nor its ``not`` shows
-the run; ``is null`` does. The text becomes values of this module and nothing else: it never reaches a database.
+As in SQL, a comparison with a column that a run does not have is neither true nor false, so neither it nor its ``not``
+shows the run; ``is null`` does. The text becomes values of this module and nothing else: it never reaches a database.
 """
 
 import re

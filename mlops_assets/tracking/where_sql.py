@@ -60,7 +60,8 @@ def condition_sql(condition: Condition, columns: Columns) -> Sql:
         case IsTrue(Name(name)):
             return _of_type(column_named(name, columns), ("b",), "stand alone as a condition", ("{}",))
         case Matches(Name(name), how, pattern):
-            return _of_type(column_named(name, columns), ("s",), f"be matched with {how}", ("{} " + how + " ?", pattern))
+            matched = ("{} " + how + " ?", pattern)
+            return _of_type(column_named(name, columns), ("s",), f"be matched with {how}", matched)
         case OneOf(Name(name), values):
             return _either([_compared(column_named(name, columns), "=", value) for value in values])
         case Compare(Name(name), operator, Name(other)):
@@ -71,7 +72,7 @@ def condition_sql(condition: Condition, columns: Columns) -> Sql:
 
 
 def order_sql(sort: str, columns: Columns) -> str:
-    """``-metrics.rmse, subproject`` as the terms of ORDER BY; ``-`` is largest first, runs without a value come last."""
+    """``-metrics.rmse, subproject`` as terms of ORDER BY; ``-`` is largest first, runs without a value come last."""
     terms = []
     for part in sort.split(","):
         name, direction = part.strip(), "asc"
@@ -120,8 +121,8 @@ def _two_columns(left: Column, operator: str, right: Column) -> Sql:
     families: tuple[tuple[Type, ...], ...] = (NUMBERS, ("s",), ("t",), ("b",))
     shared = [family for family in families if _types(left) & set(family) and _types(right) & set(family)]
     if not shared:
-        sides = f"{left.name} holds {_said(left)} and {right.name} {_said(right)}"
-        raise WhereError(f"where: {sides}, which cannot be compared")
+        held = f"{left.name} holds {_said(left)} and {right.name} {_said(right)}"
+        raise WhereError(f"where: {held}, which cannot be compared")
     texts = []
     for family in shared:
         sides = [_family_sql(column, family) for column in (left, right)]
@@ -160,7 +161,6 @@ def _time(name: str, text: str) -> datetime:
         else:
             moment = datetime.fromisoformat(text.strip())
     except (ValueError, OverflowError):
-        raise WhereError(
-            f"where: {name} holds times (UTC), and {text!r} is none; write '2026-11-30', '2026-11-30 14:05' or '3 days ago'"
-        ) from None
+        expected = "write '2026-11-30', '2026-11-30 14:05' or '3 days ago'"
+        raise WhereError(f"where: {name} holds times (UTC), and {text!r} is none; {expected}") from None
     return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
