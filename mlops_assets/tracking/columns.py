@@ -26,6 +26,7 @@ SAID: dict[Type, str] = {
 
 # Of every event, whether or not it tracks a run: never asked for by name, so they carry no type.
 EVENT_ID, EVENT_TIME, ASSET, WHAT, DOCUMENT = "event_id", "event_time", "asset", "what", "document"
+EVENT_COLUMNS = (EVENT_ID, EVENT_TIME, ASSET, WHAT, DOCUMENT)
 
 FIXED: dict[str, Type] = {
     "run_id": "s",

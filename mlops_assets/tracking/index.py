@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlops_assets.tracking import segments
-from mlops_assets.tracking.columns import EVENT_ID
+from mlops_assets.tracking.columns import EVENT_COLUMNS, EVENT_ID
 from mlops_assets.tracking.event_rows import table_of
 from mlops_assets.tracking.event_source import EventSource, StoredEvent, Tally, mark_of, sum_of, tally
 from mlops_assets.tracking.segments import Range, Segment
@@ -109,7 +109,7 @@ class RunIndex:
             # Pieces were read one after the other: each must still be what it was when the last of them was read.
             if mark is not None and len(self._unchanged(pieces)) == len(pieces):
                 made = Segment(of, tally(ids), ids[-1], mark)
-                segments.write(table, self.folder / made.name)
+                segments.write(_canonical(table), self.folder / made.name)
                 log.debug("segment %s of %d events written", made.name, len(ids))
                 return made
         raise LogRewritten(f"the event log is rewritten faster than it is read (ids {of.first} to {of.end}): try again")
@@ -171,6 +171,13 @@ def _kept(file: Path, ids: set[int]) -> "pa.Table | None":
     if ids.issuperset(held):
         return table
     return table.filter(pc.is_in(table.column(EVENT_ID), pa.array(sorted(ids), pa.int64())))
+
+
+def _canonical(table: "pa.Table") -> "pa.Table":
+    """The same columns in the same order, whatever pieces the rows came in: equal names are equal files."""
+    held = [name for name in table.column_names if name in EVENT_COLUMNS]
+    more = [name for name in table.column_names if name not in held and table.column(name).null_count < len(table)]
+    return table.select([*held, *sorted(more)])
 
 
 def _stretches(ids: Sequence[int]) -> Iterable[tuple[int, int]]:

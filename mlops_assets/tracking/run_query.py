@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, get_args
+from typing import TYPE_CHECKING, TypedDict, TypeVar, get_args
 
 from mlops_assets.tracking.annotations import Overlay, overlays
 from mlops_assets.tracking.columns import (
@@ -28,6 +28,16 @@ if TYPE_CHECKING:
 NEWEST_FIRST = "-created_at, -run_id"
 ATTEMPTS = 4
 T = TypeVar("T")
+
+
+class RunFields(TypedDict, total=False):
+    """The fields of a RunQuery but its subprojects, as keyword arguments."""
+
+    kind: str | None
+    status: str | None
+    where: str | None
+    sort: str | None
+    limit: int | None
 
 
 @dataclass(frozen=True)

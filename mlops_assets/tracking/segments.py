@@ -1,9 +1,9 @@
 """Files of the index: immutable Parquet segments, each named by what of the event log it holds.
 
 The ids of events are cut into ranges of 512, 1024, 2048 ... A segment holds the events of one range as they once were
-in the log. Its name says which ids they were (count and a mixed sum) and marks the last of them, so that whoever asks the log
-for the same figures knows by name alone which segments are the log of now. Two processes that write the same name write
-the same rows: nothing needs a lock, and a segment that no longer fits is not read, only removed later.
+in the log. Its name says which ids they were (count and a mixed sum) and marks the last of them, so that whoever asks
+the log for the same figures knows by name alone which segments are the log of now. Two processes that write the same
+name write the same rows: nothing needs a lock, and a segment that no longer fits is not read, only removed later.
 """
 
 import bisect

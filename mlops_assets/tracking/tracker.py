@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.tracking.annotations import Overlay, annotation
 from mlops_assets.tracking.columns import ASSET, EVENT_ID, Column
-from mlops_assets.tracking.event_rows import RECORD_ENTRY, tracked_text
+from mlops_assets.tracking.event_rows import RECORD_ENTRY as RECORD_ENTRY
+from mlops_assets.tracking.event_rows import tracked_text
 from mlops_assets.tracking.event_source import event_source
 from mlops_assets.tracking.index import RunIndex
 from mlops_assets.tracking.record import RunRecord
@@ -98,6 +99,17 @@ class Tracker:
             if found is not None:
                 latest[key] = LatestRuns(runs, failed, found[1], view.overlays.get(run_id))
         return latest
+
+    def subprojects(self) -> list[str]:
+        """The subprojects that have runs."""
+
+        def ask(connection: "DuckDBPyConnection", view: View) -> list[str]:
+            if not view.columns["run_id"].stored:
+                return []
+            text = f"select distinct {_sql(view, 'subproject')} from {view.source.text} order by 1"
+            return [row[0] for row in connection.execute(text, view.source.values).fetchall()]
+
+        return self.reader.ask(ask)
 
     def of_dagster_run(self, dagster_run_id: str) -> list[RunRecord]:
         """The runs that one Dagster run made, oldest first."""

@@ -85,6 +85,21 @@ class Either:
 
 Condition = Compare | OneOf | Matches | IsNull | IsTrue | Not | All | Either
 
+
+def names_in(condition: Condition) -> tuple[str, ...]:
+    """The columns that a condition speaks of, in the order of its text."""
+    match condition:
+        case All(parts) | Either(parts):
+            return tuple(dict.fromkeys(name for part in parts for name in names_in(part)))
+        case Not(part):
+            return names_in(part)
+        case Compare(Name(name), _, Name(other)):
+            return tuple(dict.fromkeys((name, other)))
+        case Compare(Name(name)) | OneOf(Name(name)) | Matches(Name(name)) | IsNull(Name(name)) | IsTrue(Name(name)):
+            return (name,)
+    raise TypeError(f"{condition} is no condition")
+
+
 COMPARISONS = {"=": "=", "==": "=", "!=": "!=", "<>": "!=", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 TURNED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _WORDS = {"and", "or", "not", "in", "like", "glob", "is", "null", "true", "false"}
