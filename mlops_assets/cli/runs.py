@@ -65,7 +65,7 @@ def runs(
 
 
 def _keys(p: "OpenedProject", subprojects: list[str] | None, tags: list[str] | None) -> list[str] | None:
-    """The subprojects asked for; None for all. A key that is declared no more may have runs: it is asked for as it is."""
+    """The subprojects asked for; None for all. A key that is declared no more may have runs: it stays as it is."""
     if not (subprojects or tags):
         return None
     declared = [s for s in subprojects or () if s in p.project.keys or any(wild in s for wild in "*?[")]

@@ -158,7 +158,7 @@ def _disjoint(of: Iterable[Segment]) -> list[Segment]:
 
 
 def _kept(file: Path, ids: set[int]) -> "pa.Table | None":
-    """The rows of a segment whose ids are among these; None if the segment was removed meanwhile."""
+    """The rows of a segment whose ids are among these; None if it was removed meanwhile, or cannot be read."""
     import pyarrow as pa
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
@@ -166,6 +166,9 @@ def _kept(file: Path, ids: set[int]) -> "pa.Table | None":
     try:
         table = pq.read_table(file)
     except FileNotFoundError:
+        return None
+    except pa.ArrowInvalid as error:
+        log.warning("segment %s of the index is damaged and made again: %s", file, error)
         return None
     held = table.column(EVENT_ID).to_pylist()
     if ids.issuperset(held):
