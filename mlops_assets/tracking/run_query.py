@@ -1,5 +1,7 @@
 """Questions to the index: runs as rows, with the columns that people name."""
 
+import itertools
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, TypeVar, get_args
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 NEWEST_FIRST = "-created_at, -run_id"
-ATTEMPTS = 4
+ATTEMPTS = 20
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
@@ -84,19 +87,23 @@ class RunReader:
         """The answer to ``question`` for the event log of now.
 
         Files of the index may go while they are read: another process removes what fits no longer, a person may delete
-        it all. Then it is asked again, at last of an index that was made anew.
+        it all. Then it is asked again; and if no file went, one is damaged: once, the index is made anew.
         """
         import duckdb
 
-        for attempt in range(ATTEMPTS):
+        damaged = False
+        for attempt in itertools.count(1):
             indexed = self.index.refresh()
             try:
                 return question(self._connection(), self._view(indexed))
-            except (duckdb.IOException, duckdb.InvalidInputException):
-                if attempt == ATTEMPTS - 1:
+            except (duckdb.IOException, duckdb.InvalidInputException) as error:
+                gone = not all(file.exists() for file in indexed.files)
+                if attempt == ATTEMPTS or (damaged and not gone):
                     raise
-                if attempt == ATTEMPTS - 2:
+                if not gone:
+                    log.warning("the index of runs in %s is damaged and made again: %s", self.index.folder, error)
                     self.index.forget()
+                    damaged = True
         raise AssertionError("not reached")
 
     def _connection(self) -> "DuckDBPyConnection":

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 FULL = 16_384
 SUFFIX = ".parquet"
 DRAFT = ".draft"
+ATTEMPTS = 5
 # A reader that listed a segment reads it within seconds. After this long, one that fits no longer is in nobody's hands.
 GRACE_SECONDS = 600.0
 
@@ -117,7 +118,17 @@ def listed(folder: Path) -> dict[Segment, Path]:
 
 
 def write(table: "pa.Table", file: Path) -> None:
-    """Write the table so that whoever sees ``file`` sees all of it, also after a power cut."""
+    """Write the table so that whoever sees ``file`` sees all of it, also after a power cut.
+
+    The folder may be deleted at any time, also under the draft: then it is written again.
+    """
+    for _ in range(ATTEMPTS - 1):
+        with contextlib.suppress(FileNotFoundError):
+            return _write(table, file)
+    return _write(table, file)
+
+
+def _write(table: "pa.Table", file: Path) -> None:
     import pyarrow.parquet as pq
 
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -134,16 +145,17 @@ def write(table: "pa.Table", file: Path) -> None:
         raise
 
 
-def remove_stale(folder: Path, needed: Iterable[Segment]) -> int:
+def remove_stale(folder: Path, needed: Iterable[Segment]) -> None:
     """Remove segments that fit the log no longer and drafts of processes that died, once nobody can hold them."""
     keep = {segment.name for segment in needed}
-    removed = 0
-    for file in folder.iterdir():
-        if file.name in keep or file.suffix not in (SUFFIX, DRAFT):
-            continue
-        # Another process may remove it at the same time.
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - file.stat().st_mtime > GRACE_SECONDS:
-                file.unlink()
-                removed += 1
-    return removed
+    # Another process may remove the same at the same time, or the folder.
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(folder):
+            if name not in keep and name.endswith((SUFFIX, DRAFT)):
+                _remove_old(folder / name)
+
+
+def _remove_old(file: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        if time.time() - file.stat().st_mtime > GRACE_SECONDS:
+            file.unlink()

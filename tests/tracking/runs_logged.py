@@ -8,16 +8,25 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.tracking.annotations import annotation, overlays
+from mlops_assets.tracking.annotations import Overlay, annotation, overlays
 from mlops_assets.tracking.event_rows import ANNOTATION_ENTRY, RECORD_ENTRY
 from mlops_assets.tracking.record import RunRecord, new_run_id, to_text
-from mlops_assets.tracking.tracker import TRACKED_ASSETS, Overlay, Tracker
-from resources.event_log import EventLog, EventKind, RunStep
+from mlops_assets.tracking.run_query import RunQuery
+from mlops_assets.tracking.tracker import TRACKED_ASSETS, Tracker
+from resources.event_log import EventKind, EventLog, RunStep
 from resources.home import Home
 
 PROJECT = "p"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POSTGRES_YAML = "storage:\n  postgres:\n    postgres_url: {url}\ntelemetry:\n  enabled: false\n"
+
+# Ranges of 8 ids, segments of 32 events, stale ones removed soon: so that 200 runs are many.
+SMALL_SEGMENTS = {
+    "mlops_assets.tracking.segments.BLOCK_BITS": 3,
+    "mlops_assets.tracking.event_source.BLOCK": 8,
+    "mlops_assets.tracking.segments.FULL": 32,
+    "mlops_assets.tracking.segments.GRACE_SECONDS": 0.2,
+}
 
 
 def open_log(folder: Path, postgres_url: str | None = None) -> EventLog:
@@ -60,7 +69,8 @@ def record(number: int = 0, **changes: Any) -> RunRecord:
 
 def event_of(run: RunRecord, asset: str = "experiments") -> dg.AssetMaterialization | dg.AssetObservation:
     """The event that tracks a run, as the graph logs it."""
-    key, metadata = dg.AssetKey([PROJECT, asset]), {RECORD_ENTRY: to_text(run), "run_id": run.run_id, **run.metrics}
+    key = dg.AssetKey([PROJECT, asset])
+    metadata: dict[str, Any] = {RECORD_ENTRY: to_text(run), "run_id": run.run_id, **run.metrics}
     if run.status == "succeeded":
         return dg.AssetMaterialization(key, partition=run.subproject, metadata=metadata)
     return dg.AssetObservation(key, partition=run.subproject, metadata=metadata)
@@ -81,7 +91,8 @@ def truth(log: EventLog) -> dict[str, RunRecord]:
     events.sort(key=lambda event: event.event_id)
     texts = [event.metadata[RECORD_ENTRY] for event in events if RECORD_ENTRY in event.metadata]
     runs = {run.run_id: run for run in map(RunRecord.model_validate_json, texts)}
-    for run_id, overlay in overlays(e.metadata[ANNOTATION_ENTRY] for e in events if ANNOTATION_ENTRY in e.metadata).items():
+    said = [event.metadata[ANNOTATION_ENTRY] for event in events if ANNOTATION_ENTRY in event.metadata]
+    for run_id, overlay in overlays(said).items():
         if run_id in runs:
             runs[run_id] = overlay.over(runs[run_id])
     return runs
@@ -94,8 +105,6 @@ def present(row: dict[str, Any]) -> dict[str, Any]:
 
 def assert_equal_to_log(tracker: Tracker) -> int:
     """The index holds exactly what the event log holds, as rows and as records; how many runs that is."""
-    from mlops_assets.tracking.run_query import RunQuery
-
     expected = truth(tracker.event_log)
     rows = {row["run_id"]: present(row) for row in tracker.rows(RunQuery()).as_dicts()}
     assert rows.keys() == expected.keys()
@@ -106,14 +115,13 @@ def assert_equal_to_log(tracker: Tracker) -> int:
 
 
 def run_ids(tracker: Tracker, **query: Any) -> list[str]:
-    from mlops_assets.tracking.run_query import RunQuery
-
     return list(tracker.rows(RunQuery(**query)).column("run_id"))
 
 
 def some_record(rng: random.Random, number: int) -> RunRecord:
     """A run whose parameters, metrics and tags come, go and change their types."""
-    values: Sequence[Any] = (rng.randrange(10), rng.random(), rng.random() < 0.5, f"text {rng.randrange(5)}", [1, 2], None)
+    scalars = (rng.randrange(10), rng.random(), rng.random() < 0.5, f"text {rng.randrange(5)}")
+    values: Sequence[Any] = (*scalars, [1, 2], None)
     failed = rng.random() < 0.1
     return record(
         number,

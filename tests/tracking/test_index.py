@@ -1,5 +1,6 @@
 """The index of runs is the event log, whatever happens to either; on SQLite and on Postgres."""
 
+import itertools
 import random
 import shutil
 from pathlib import Path
@@ -9,13 +10,15 @@ import pytest
 import sqlalchemy as sa
 
 from mlops_assets.tracking import segments
+from mlops_assets.tracking.annotations import Overlay
 from mlops_assets.tracking.event_source import BLOCK_BITS, FetchedEvents, SqlEvents, Tally, tally
 from mlops_assets.tracking.run_query import RunQuery
 from mlops_assets.tracking.segments import Range, Segment, named, ranges_of
-from mlops_assets.tracking.tracker import Overlay, Tracker
+from mlops_assets.tracking.tracker import Tracker
 from resources.event_log import EventLog
 from tests.tracking.runs_logged import (
     PROJECT,
+    SMALL_SEGMENTS,
     assert_equal_to_log,
     event_of,
     log_annotation,
@@ -69,10 +72,10 @@ def test_notes_and_tags_lie_over_the_record_and_the_last_one_wins(tracker: Track
     run, other = record(1, tags={"hub": "JFK", "tier": "1"}), record(2)
     log_runs(tracker.event_log, [run, other])
     log_annotation(tracker.event_log, run, Overlay(note="first", tags={"tier": None, "new": "yes"}))
-    log_annotation(tracker.event_log, run, Overlay(note="it's \"second\""))
+    log_annotation(tracker.event_log, run, Overlay(note='it\'s "second"'))
     assert assert_equal_to_log(tracker) == 2
     seen = tracker.find(run.run_id)
-    assert seen.note == "it's \"second\"" and seen.tags == {"hub": "JFK", "new": "yes"}
+    assert seen.note == 'it\'s "second"' and seen.tags == {"hub": "JFK", "new": "yes"}
     assert run_ids(tracker, where="tags.new = 'yes'") == [run.run_id]
     assert run_ids(tracker, where="tags.tier is null") == [other.run_id, run.run_id]
     # Also over a record that is reported again later, and not once its run is gone.
@@ -202,10 +205,8 @@ def test_a_log_that_is_only_fetched_is_indexed_alike(sqlite_log: EventLog, tmp_p
 def test_segments_grow_into_larger_ones_and_stale_ones_go(
     sqlite_log: EventLog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Ranges of 8 ids and segments of 32 events, so that 200 runs are many."""
-    monkeypatch.setattr("mlops_assets.tracking.segments.BLOCK_BITS", 3)
-    monkeypatch.setattr("mlops_assets.tracking.event_source.BLOCK", 8)
-    monkeypatch.setattr("mlops_assets.tracking.segments.FULL", 32)
+    for name, value in SMALL_SEGMENTS.items():
+        monkeypatch.setattr(name, value)
     monkeypatch.setattr("mlops_assets.tracking.segments.GRACE_SECONDS", -1.0)
     tracker = Tracker(sqlite_log, PROJECT, tmp_path / "index")
     rng = random.Random(3)
@@ -230,7 +231,7 @@ def test_ranges_cover_every_event_once_and_end_where_the_log_grows() -> None:
         blocks = {b: Tally(rng.randrange(1, 600), rng.randrange(10**9)) for b in rng.sample(range(4000), 300)}
         found = ranges_of(blocks)
         ordered = sorted(found, key=lambda of: of.first)
-        assert all(one.end <= other.first for one, other in zip(ordered, ordered[1:], strict=False))
+        assert all(one.end <= other.first for one, other in itertools.pairwise(ordered))
         assert sum(t.size for t in found.values()) == sum(t.size for t in blocks.values())
         for block in blocks:
             assert sum(of.first <= block << BLOCK_BITS < of.end for of in found) == 1
