@@ -32,13 +32,13 @@ SMALL_SEGMENTS = {
 def open_log(folder: Path, postgres_url: str | None = None) -> EventLog:
     """The event log of a home in ``folder``: SQLite, or the Postgres database given."""
     home = Home(folder)
-    if postgres_url is not None:
-        (folder / "dagster").mkdir(parents=True, exist_ok=True)
-        (folder / "dagster" / "dagster.yaml").write_text(POSTGRES_YAML.format(url=postgres_url))
-    home.path.mkdir(parents=True, exist_ok=True)
-    (home.path / "dagster").mkdir(exist_ok=True)
-    if not (home.path / "dagster" / "dagster.yaml").exists():
-        (home.path / "dagster" / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    settings = home.path / "dagster" / "dagster.yaml"
+    settings.parent.mkdir(parents=True, exist_ok=True)
+    # Once: another process may be reading it.
+    if not settings.exists():
+        settings.write_text(
+            POSTGRES_YAML.format(url=postgres_url) if postgres_url else "telemetry:\n  enabled: false\n"
+        )
     return EventLog(dg.DagsterInstance.from_config(str(home.path / "dagster")))
 
 

@@ -46,7 +46,7 @@ def test_random_interleavings_and_kills(
     busy = {start(role): role for role in ("write", "write", "read", "read", "read")}
     for _ in range(KILLS):
         before = done(folder)
-        wait_for(lambda before=before: all(now >= then + 3 for now, then in zip(done(folder), before, strict=True)))  # type: ignore[misc]
+        wait_for(lambda before=before: all(now >= then + 3 for now, then in zip(done(folder), before, strict=True)))
         time.sleep(rng.random() * 0.3)
         ended = [process for process in busy if not process.is_alive()]
         assert not ended, f"{[busy[p] for p in ended]} ended by themselves: {said(folder)}"
