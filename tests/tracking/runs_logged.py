@@ -69,7 +69,7 @@ def record(number: int = 0, **changes: Any) -> RunRecord:
 
 def event_of(run: RunRecord, asset: str = "experiments") -> dg.AssetMaterialization | dg.AssetObservation:
     """The event that tracks a run, as the graph logs it."""
-    key = dg.AssetKey([PROJECT, asset])
+    key = dg.AssetKey([run.project, asset])
     metadata: dict[str, Any] = {RECORD_ENTRY: to_text(run), "run_id": run.run_id, **run.metrics}
     if run.status == "succeeded":
         return dg.AssetMaterialization(key, partition=run.subproject, metadata=metadata)
