@@ -55,6 +55,23 @@ class RunStep:
     job_name: str
     step_key: str
 
+    @classmethod
+    def of(cls, context: Any) -> "RunStep":
+        """The step that runs in ``context``."""
+        return cls(context.run.run_id, context.run.job_name, context.op.name)
+
+
+@dataclass(frozen=True)
+class NotMade:
+    """A partition of an asset that a run did not make: Dagster shows it as failed once the run has ended.
+
+    Dagster takes a partition that was planned and not made as failed. Planned events of many partitions are written as
+    one without partitions (1,000 cost a minute otherwise), so those that failed are planned here.
+    """
+
+    asset: tuple[str, ...]
+    partition: str
+
 
 class EventLog:
     """The events of one Dagster deployment."""
@@ -130,7 +147,7 @@ class EventLog:
         again = self.instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_TAG: root}))
         return [root, *(record.dagster_run.run_id for record in again)]
 
-    def store(self, events: Iterable[AssetEvent], step: RunStep | None = None) -> None:
+    def store(self, events: Iterable[AssetEvent | NotMade], step: RunStep | None = None) -> None:
         """Log many events, of a step of a run or outside any run, in batches as far as the storage has them.
 
         An event is in the log once this returns; of a process that is killed in between, some are and some are not.
@@ -144,22 +161,12 @@ class EventLog:
                 for entry in of_this_kind:
                     storage.store_event(entry)
 
-    def report_not_made(self, run: dg.DagsterRun, step_key: str, asset: Sequence[str], partition: str) -> None:
-        """Let Dagster show one partition of ``asset`` as failed, once ``run`` has ended without materialising it.
-
-        Dagster takes a partition that was planned and not made as failed. Planned events of many partitions are
-        written as one without partitions (1,000 cost a minute otherwise), so those that failed are planned here.
-        """
-        planned = AssetMaterializationPlannedData(dg.AssetKey(list(asset)), partition=partition)
-        event = DagsterEvent.build_asset_materialization_planned_event(run.job_name, step_key, planned)
-        self.instance.report_dagster_event(event, run.run_id)
-
 
 def _batchable(entry: EventLogEntry) -> bool:
     return entry.dagster_event_type in BATCH_WRITABLE_EVENTS
 
 
-def _entry(event: AssetEvent, step: RunStep | None) -> EventLogEntry:
+def _entry(event: AssetEvent | NotMade, step: RunStep | None) -> EventLogEntry:
     """The event as Dagster itself would log it."""
     kind, content, message = _content(event)
     step_key = step.step_key if step else None
@@ -183,7 +190,10 @@ def _entry(event: AssetEvent, step: RunStep | None) -> EventLogEntry:
     )
 
 
-def _content(event: AssetEvent) -> tuple[dg.DagsterEventType, Any, str]:
+def _content(event: AssetEvent | NotMade) -> tuple[dg.DagsterEventType, Any, str]:
+    if isinstance(event, NotMade):
+        planned = AssetMaterializationPlannedData(dg.AssetKey(list(event.asset)), partition=event.partition)
+        return dg.DagsterEventType.ASSET_MATERIALIZATION_PLANNED, planned, "Intends to materialize."
     if isinstance(event, dg.AssetMaterialization):
         return dg.DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event), "Materialized value."
     if isinstance(event, dg.AssetObservation):

@@ -23,7 +23,7 @@ from partitions.run_configuration import RunConfiguration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlops_assets.assets.lifecycle import OnArrival
+    from mlops_assets.assets.following import OnArrival
     from mlops_assets.opened_project import OpenedProject
 
 
