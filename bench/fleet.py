@@ -151,7 +151,6 @@ class Watch:
                     continue
 
 
-
 def ours(number: int, folder: Path) -> dict[str, Any]:
     from mlops_assets import open_project
     from resources.ray_workers import connect

@@ -26,6 +26,7 @@ from resources.artifacts import ArtifactStore
 from resources.configured import MlopsResource
 from resources.event_log import EventLog
 from resources.home import Home
+from resources.parquet import decode
 from resources.workspace import find_project
 
 if TYPE_CHECKING:
@@ -158,11 +159,7 @@ class OpenedProject:
 
     def results(self, run_id: str) -> "pd.DataFrame":
         """The results of a run by row key: key, split, fold, truth, prediction (and probabilities)."""
-        import io
-
-        import pandas as pd
-
-        return pd.read_parquet(io.BytesIO(self._artifact(run_id, "results")))
+        return decode(self._artifact(run_id, "results"))
 
     def model(self, run_id: str) -> "LoadedModel":
         """The model of a run, loaded from its file, with the predict of the code that trained it."""

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pandas as pd
-from fleet_project.work import FEATURES, make_frame, new_model
 
+from fleet_project.work import FEATURES, make_frame, new_model
 from mlops_assets import Config, DataSchema, Parameters, Pipeline, Window
 
 

@@ -3,7 +3,6 @@
 import os
 
 from fleet_project.pipeline import Fleet, Number
-
 from mlops_assets import Project, Subproject
 
 EXPECTATIONS = int(os.environ.get("FLEET_EXPECTATIONS", "0"))

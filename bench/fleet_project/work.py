@@ -1,4 +1,4 @@
-"""The work on one subproject, as a bare script would do it: the floor of bench/fleet.py, and what its pipeline calls."""
+"""The work on one subproject as a bare script does it: the floor of bench/fleet.py, and what its pipeline calls."""
 
 import json
 from pathlib import Path
