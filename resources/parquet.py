@@ -37,7 +37,9 @@ def encode_table(table: "pa.Table") -> bytes:
 
     try:
         sink = pa.BufferOutputStream()
-        pq.write_table(table, sink, compression="zstd")
+        # A dictionary of floating numbers, hardly two of which are equal, costs half the time and a sixth more bytes.
+        repeated = [field.name for field in table.schema if not pa.types.is_floating(field.type)]
+        pq.write_table(table, sink, compression="zstd", use_dictionary=repeated or False)
     except (pa.ArrowException, UnicodeEncodeError, OverflowError) as error:
         raise _unwritable(error) from error
     return bytes(sink.getvalue())
