@@ -49,11 +49,14 @@ def test_an_error_comes_back_and_nothing_later_is_handled() -> None:
         seen.extend(batch)
         raise OSError("the disk is full")
 
-    with pytest.raises(OSError, match="the disk is full"), Stream[int](handle) as stream:
+    def put_on_and_on(stream: Stream[int]) -> None:
         stream.put(1)
         while True:
             stream.put(2)
             time.sleep(0.01)
+
+    with pytest.raises(OSError, match="the disk is full"), Stream[int](handle) as stream:
+        put_on_and_on(stream)
     assert seen.count(1) == 1
     assert len(seen) <= LARGEST
 
@@ -68,10 +71,14 @@ def test_an_error_in_the_last_batch_comes_back_on_closing() -> None:
 
 def test_an_error_outside_leaves_nothing_unhandled() -> None:
     seen: list[int] = []
-    with pytest.raises(KeyboardInterrupt), Stream[int](seen.extend) as stream:
+
+    def interrupted(stream: Stream[int]) -> None:
         for number in range(10):
             stream.put(number)
         raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Stream[int](seen.extend) as stream:
+        interrupted(stream)
     assert seen == list(range(10))
 
 
