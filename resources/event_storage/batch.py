@@ -129,7 +129,7 @@ class BatchOfEvents:
     def _upsert_on_postgres(self, asset_key: str, values: dict[str, Any]) -> None:
         from sqlalchemy.dialects.postgresql import insert
 
-        # Here, unlike on SQLite, Dagster makes a row also for an event that says nothing of its asset but that it exists.
+        # Here, unlike on SQLite, Dagster makes a row also for an event that says no more than that the asset exists.
         statement = insert(AssetKeyTable).values(asset_key=asset_key, **values)
         by_key = [AssetKeyTable.c.asset_key]
         self._connection.execute(

@@ -8,7 +8,9 @@ import os
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import yaml
 from dagster import Field, StringSource
+from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.base_storage import DagsterStorage
 from dagster._core.storage.event_log.base import EventLogStorage
 from dagster._core.storage.runs.base import RunStorage
@@ -19,6 +21,7 @@ from partitions.errors import MlopsError
 
 SETTING = "MLOPS_EVENT_LOG"
 STOCK = "stock"
+HOME = "DAGSTER_HOME"
 
 
 class Storages(NamedTuple):
@@ -39,7 +42,7 @@ class HomeStorage(DagsterStorage, ConfigurableClass):
     def __init__(self, storages: Storages, inst_data: ConfigurableClassData | None = None) -> None:
         self._storages = storages
         self._inst_data = inst_data
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
 
     @property
     def inst_data(self) -> ConfigurableClassData | None:
@@ -57,10 +60,9 @@ class HomeStorage(DagsterStorage, ConfigurableClass):
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> "HomeStorage":
         if len(config_value) != 1:
+            given = " and ".join(sorted(config_value)) or "no place"
             raise MlopsError(
-                "the storage in dagster.yaml has "
-                + (f"both {' and '.join(sorted(config_value))}" if config_value else "neither base_dir nor postgres_url")
-                + ": give one, a folder (base_dir) or a database (postgres_url)"
+                f"the storage in dagster.yaml names {given}: name one, a folder (base_dir) or a database (postgres_url)"
             )
         return cls(_opened(config_value), inst_data)
 
@@ -75,6 +77,17 @@ class HomeStorage(DagsterStorage, ConfigurableClass):
     @property
     def schedule_storage(self) -> ScheduleStorage:
         return self._storages.schedules
+
+
+def placed(ref: InstanceRef, folder: str) -> InstanceRef:
+    """``ref`` with its storage fixed to ``folder``, where it says "wherever DAGSTER_HOME points".
+
+    DAGSTER_HOME belongs to the process: with two homes open, it names one of them, and a child is started with that.
+    """
+    data = ref.storage_data
+    if data is None or data.class_name != HomeStorage.__name__ or data.config_dict != {"base_dir": {"env": HOME}}:
+        return ref
+    return ref._replace(storage_data=data._replace(config_yaml=yaml.safe_dump({"base_dir": folder})))
 
 
 def _opened(config: Mapping[str, Any]) -> Storages:

@@ -6,17 +6,27 @@ visible in their order, and a reader that goes on after the last id it saw misse
 
 import os
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as db
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.event_log import SqlEventLogStorageMetadata
+from dagster._core.storage.event_log.schema import SecondaryIndexMigrationTable
 from dagster._core.storage.runs import RunStorageSqlMetadata
+from dagster._core.storage.runs.schema import RunsTable
+from dagster._core.storage.schedules.migration import SCHEDULE_TICKS_SELECTOR_ID as LAST_MARK
 from dagster._core.storage.schedules.schema import ScheduleStorageSqlMetadata
+from dagster._core.storage.sql import check_alembic_revision, stamp_alembic_rev
 from dagster_postgres import PostgresEventLogStorage, PostgresRunStorage, PostgresScheduleStorage
-from dagster_postgres.utils import create_pg_engine, retry_pg_connection_fn, set_pg_statement_timeout
+from dagster_postgres.event_log import event_log
+from dagster_postgres.utils import (
+    create_pg_engine,
+    pg_alembic_config,
+    retry_pg_connection_fn,
+    set_pg_statement_timeout,
+)
 from sqlalchemy.engine import Connection, Engine
 
 from resources.event_storage.batch import BatchOfEvents, Row
@@ -50,30 +60,37 @@ def open_database(postgres_url: str) -> Storages:
     if not _is_made(engine):
         with _alone(engine):
             if not _is_made(engine):
-                _make(storages)
+                _make(engine, storages)
     return storages
 
 
 def _is_made(engine: Engine) -> bool:
-    every = {table for made in _METADATA for table in made.tables} | {"alembic_version"}
+    """Whether the tables are there, and an empty database has the mark that is set last when one is made."""
     there = retry_pg_connection_fn(lambda: db.inspect(engine).get_table_names())
-    # Databases of an old Dagster lack what its later versions brought, until a person migrates them: not ours to make.
-    return "event_logs" in there and ("runs" in there and "jobs" in there) and every - set(there) <= _LATER
+    if not {"event_logs", "runs", "jobs"} <= set(there):
+        return False
+    marked = db.select(SecondaryIndexMigrationTable.c.id).where(SecondaryIndexMigrationTable.c.name == LAST_MARK)
+    with engine.connect() as connection:
+        # An old database that was never migrated lacks the mark too: what it holds is a person's to migrate.
+        is_marked = connection.execute(marked.limit(1)).first() is not None
+        return is_marked or connection.execute(db.select(RunsTable.c.id).limit(1)).first() is not None
 
 
-_METADATA = (SqlEventLogStorageMetadata, RunStorageSqlMetadata, ScheduleStorageSqlMetadata)
-_LATER: set[str] = set()
-
-
-def _make(storages: Storages) -> None:
+def _make(engine: Engine, storages: Storages) -> None:
+    """All tables in one transaction; then the marks of data migrations, which a new database has none of to do."""
+    in_a_transaction = engine.execution_options(isolation_level="READ COMMITTED")
+    with in_a_transaction.begin() as connection:
+        for tables in (SqlEventLogStorageMetadata, RunStorageSqlMetadata, ScheduleStorageSqlMetadata):
+            tables.create_all(connection)
+        alembic = pg_alembic_config(event_log.__file__)
+        if check_alembic_revision(alembic, connection)[0] is None:
+            stamp_alembic_rev(alembic, connection)
     runs, events, schedules = storages
-    events._init_db()
     events.reindex_events()
     events.reindex_assets()
-    runs._init_db()
-    runs.migrate()
-    runs.optimize()
-    schedules._init_db()
+    for storage in (runs, schedules):
+        storage.migrate()
+        storage.optimize()
 
 
 @contextmanager
@@ -153,6 +170,9 @@ class PooledPostgresScheduleStorage(Pooled, PostgresScheduleStorage):
 class PooledPostgresEventLogStorage(Pooled, SchemaMemory, PostgresEventLogStorage):
     """Dagster's event log on Postgres, pooled."""
 
+    # EventLog.store asks: stock storages refuse events of several kinds in one batch.
+    takes_mixed_batches = True
+
     def store_event(self, event: EventLogEntry) -> None:
         """See ``store_event_batch``."""
         self._store([event])
@@ -184,5 +204,3 @@ class PooledPostgresEventLogStorage(Pooled, SchemaMemory, PostgresEventLogStorag
 
 def _is_failure_to_materialize(event: EventLogEntry) -> bool:
     return event.dagster_event is not None and event.dagster_event.is_asset_failed_to_materialize
-
-

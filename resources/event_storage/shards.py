@@ -114,7 +114,7 @@ def is_stamped(path: str | Path) -> bool:
     engine = _engine(path)
     try:
         with engine.connect() as connection:
-            return connection.exec_driver_sql("SELECT count(*) FROM alembic_version").scalar_one() > 0
+            return connection.exec_driver_sql("SELECT 1 FROM alembic_version").first() is not None
     except db.exc.OperationalError as error:
         if "no such table" in str(error):
             return False

@@ -88,6 +88,9 @@ def _alone_in(folder: Path) -> Iterator[None]:
 class KeptSqliteEventLogStorage(SchemaMemory, SqliteEventLogStorage):
     """Dagster's event log on SQLite: one connection per file, kept."""
 
+    # EventLog.store asks: stock storages refuse events of several kinds in one batch.
+    takes_mixed_batches = True
+
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         self._shards = Shards(self.path_for_shard, RUN_SHARDS_KEPT, always=INDEX_SHARD_NAME)
         super().__init__(base_dir, inst_data)
@@ -147,11 +150,13 @@ class KeptSqliteEventLogStorage(SchemaMemory, SqliteEventLogStorage):
 
     def watch(self, run_id: str, cursor: str | None, callback: Any) -> None:
         """Call ``callback`` with each event of a run after ``cursor``, also with those another process writes."""
-        if not self._obs:
-            self._obs = Observer()
-            self._obs.start()
+        observer: Any = self._obs
+        if observer is None:
+            observer = Observer()
+            observer.start()
+            self._obs = observer
         watchdog = WalWatchdog(self, run_id, callback, cursor)
-        self._watchers[run_id][callback] = (watchdog, self._obs.schedule(watchdog, self._base_dir, recursive=True))
+        self._watchers[run_id][callback] = (watchdog, observer.schedule(watchdog, self._base_dir, recursive=True))
 
     def dispose(self) -> None:
         super().dispose()
@@ -167,5 +172,3 @@ class WalWatchdog(SqliteEventLogStorageWatchdog):
 
     def on_modified(self, event: Any) -> None:
         self._process_log()
-
-
