@@ -19,7 +19,8 @@ from mlops_assets.assets.way import Arrived
 from partitions.dynamic import subproject_partitions
 from partitions.project import Project
 from resources.configured import MlopsResource
-from resources.event_log import AssetEvent, EventLog
+from resources.event_log import EventLog
+from resources.event_storage.entries import AssetEvent
 
 
 def experiments_spec(project: str) -> dg.AssetSpec:

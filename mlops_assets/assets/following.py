@@ -9,7 +9,8 @@ import dagster as dg
 
 from mlops_assets.assets.stream import Stream
 from mlops_assets.assets.way import Arrived
-from resources.event_log import AssetEvent, EventLog, NotMade, RunStep
+from resources.event_log import EventLog
+from resources.event_storage.entries import AssetEvent, NotMade, RunStep
 
 OnArrival = Callable[[Arrived], None]
 EventsOf = Callable[[Arrived], Iterable[AssetEvent | NotMade]]

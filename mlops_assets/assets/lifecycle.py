@@ -22,7 +22,8 @@ from partitions.dynamic import subproject_partitions
 from partitions.errors import MlopsError
 from partitions.project import Project
 from resources.configured import MlopsResource
-from resources.event_log import AssetEvent, EventLog, NotMade
+from resources.event_log import EventLog
+from resources.event_storage.entries import AssetEvent, NotMade
 
 STEPS = ("dataset", "model", "metrics")
 

@@ -1,4 +1,4 @@
-"""A launch whose driver is killed at any moment: what was acknowledged stays, the rest is finished, nothing is done twice."""
+"""A launch whose driver is killed at any moment: what was told of stays, the rest is finished, none is done twice."""
 
 import os
 import random
