@@ -58,10 +58,13 @@ def killed_after(fleet: ProjectFolder, arrivals: int) -> set[str]:
                 told.add(line.split(f"/{SUBPROJECTS} ")[1].split(":")[0])
             if len(told) >= arrivals:
                 break
-        workers = psutil.Process(driver.pid).children(recursive=True)
+        started = psutil.Process(driver.pid).children(recursive=True)
+        # Ray's agents notice within a minute; what holds cores and memory ends at once.
+        workers = [process for process in started if not process.name().startswith(("ray::Dash", "ray::Runtime"))]
     finally:
         driver.send_signal(signal.SIGKILL)
         driver.wait()
+        driver.stderr.close()
     assert len(told) >= arrivals, "the driver ended before it was killed"
     gone(workers)
     return told
