@@ -1,8 +1,9 @@
 """A project in use: what notebooks, scripts and the command line do with it."""
 
+import getpass
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import dagster as dg
 
@@ -13,12 +14,15 @@ from mlops_assets.assets.lifecycle import STEPS
 from mlops_assets.assets.way import Arrived
 from mlops_assets.automation.jobs import experiment_job, op_name, train_job
 from mlops_assets.checks import ExpectationChecks
+from mlops_assets.tracking.annotations import Overlay
 from mlops_assets.tracking.failures import Unfinished, unfinished
+from mlops_assets.tracking.groups import Group, direction_of, group_query, grouped
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.registry import Registry
-from mlops_assets.tracking.tracker import Tracker
+from mlops_assets.tracking.run_query import RunFields, RunQuery
+from mlops_assets.tracking.tracker import Tracker, index_folder
 from partitions.catalogue import Changes, SubprojectConfiguration, catalogue
-from partitions.errors import ArtifactError, MlopsError
+from partitions.errors import ArtifactError, MlopsError, UnknownName, nearest
 from partitions.parameters import bind_params, params_type
 from partitions.project import Project
 from partitions.run_configuration import RunConfiguration
@@ -67,7 +71,7 @@ class OpenedProject:
         self.home = home
         self.event_log = EventLog.open(home)
         self.registry = Registry(self.event_log, project.name)
-        self.tracker = Tracker(self.event_log, project.name)
+        self.tracker = Tracker(self.event_log, project.name, index_folder(home, project.name))
         self.artifacts = ArtifactStore(home.artifacts_url)
         self.mlops = MlopsResource(home=str(home.path))
 
@@ -141,13 +145,62 @@ class OpenedProject:
         """Which subprojects a Dagster run did not finish, and what it was asked to do."""
         return unfinished(self.event_log, self.project.name, dagster_run_id)
 
-    def runs(self, subprojects: str | Sequence[str] | None = None, *, kind: str | None = None) -> "pd.DataFrame":
-        """Tracked runs as rows, newest first: run_id, subproject, kind, status ..., params.*, metrics.*, tags.*."""
+    def runs(self, subprojects: str | Sequence[str] | None = None, **asked: Unpack[RunFields]) -> "pd.DataFrame":
+        """Tracked runs as typed rows, newest first: run_id, subproject, kind, status ..., params.*, metrics.*, tags.*.
+
+        ``p.runs("AA", where="metrics.rmse < 12 and params.max_depth >= 4", sort="metrics.rmse", limit=20)``; also by
+        ``kind`` and ``status``. ``sort="-metrics.r2"`` puts the largest first. The language of ``where`` is described
+        in ``mlops_assets.tracking.where``. Raises UnknownName for a subproject or column that there is not.
+        """
+        return self.tracker.frame(self.run_query(subprojects, **asked))
+
+    def groups(
+        self, subprojects: str | Sequence[str] | None = None, *, metric: str | None = None, **asked: Unpack[RunFields]
+    ) -> "pd.DataFrame":
+        """Runs of one configuration together, over seeds and folds: is one better, or is that noise?
+
+        A row per code version, data version and configuration of each subproject, the best first: number of runs,
+        parameters that differ, means, the spread of ``metric`` (default: what is optimised), and the difference to the
+        best one, paired over seeds and folds, with its 95 % interval: ``noise`` if that holds zero.
+        """
         import pandas as pd
 
-        keys = [subprojects] if isinstance(subprojects, str) else subprojects
-        records = [r for r in self.tracker.records(keys) if kind is None or r.kind == kind]
-        return pd.DataFrame([record.row() for record in reversed(records)])
+        metric = metric or self.metric
+        return pd.DataFrame([group.row(metric) for group in self.run_groups(subprojects, metric=metric, **asked)])
+
+    def run_groups(
+        self, subprojects: str | Sequence[str] | None = None, *, metric: str, **asked: Unpack[RunFields]
+    ) -> list[Group]:
+        """As ``groups``, as values."""
+        better = direction_of(metric, self.project.pipeline.metrics)
+        return grouped(self.tracker.rows(group_query(self.run_query(subprojects, **asked))), metric, better)
+
+    @property
+    def metric(self) -> str:
+        """The metric that runs are ranked by: what HPO optimises, else the first that the pipeline declares."""
+        return self.project.hpo.metric if self.project.hpo else next(iter(self.project.pipeline.metrics))
+
+    def run_query(self, subprojects: str | Sequence[str] | None = None, **asked: Unpack[RunFields]) -> RunQuery:
+        """The runs to ask for. Raises UnknownName for a subproject that is neither declared nor registered nor tracked.
+
+        One that was retired has its runs for ever.
+        """
+        keys = None if subprojects is None else (subprojects,) if isinstance(subprojects, str) else tuple(subprojects)
+        strange = [key for key in keys or () if key not in self.project.keys]
+        if strange:
+            known = {*self.project.keys, *self.subprojects, *self.tracker.subprojects()}
+            for key in strange:
+                if key not in known:
+                    raise UnknownName(f"project {self.project.name!r}: {nearest(key, known, noun='subproject')}")
+        return RunQuery(keys, **asked)
+
+    def note(self, run_id: str, text: str) -> RunRecord:
+        """Note something about a run: an event, over the record and never in it. An empty text takes the note away."""
+        return self.tracker.annotate(run_id, getpass.getuser(), Overlay(note=text))
+
+    def tag(self, run_id: str, /, **tags: str | None) -> RunRecord:
+        """Tag a run: ``p.tag(run, reviewed="yes")``; None takes a tag away."""
+        return self.tracker.annotate(run_id, getpass.getuser(), Overlay(tags=tags))
 
     def record(self, run_id: str) -> RunRecord:
         """One run, complete. Takes any beginning or end of its id that no other run shares."""

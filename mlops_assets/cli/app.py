@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli import apply, dev, doctor, init, run, runs, status
+from mlops_assets.cli import annotate, apply, dev, doctor, init, run, runs, status
 from partitions.errors import MlopsError
 
 app = typer.Typer(
@@ -26,6 +26,8 @@ app.command()(run.run)
 app.command()(run.train)
 app.command()(runs.runs)
 app.command()(runs.show)
+app.command()(annotate.note)
+app.command()(annotate.tag)
 app.command()(doctor.doctor)
 app.command()(dev.dev)
 
@@ -54,7 +56,7 @@ def root(
 
 def main() -> None:
     """Run the command; an error a person can act on is one line on stderr and exit code 1."""
-    if "--json" in sys.argv:
+    if "--json" in sys.argv or "--csv" in sys.argv:
         # Whatever else prints (a pipeline, Ray) must not end up inside the document; see print_json.
         sys.stdout = sys.stderr
     try:

@@ -1,40 +1,96 @@
 """``mlops runs`` and ``mlops show``: what was run."""
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlops_assets.cli.export import print_csv, write_parquet
 from mlops_assets.cli.options import JsonOption, ProjectOption, SubprojectsArgument, TagOption, opened, parsed_tags
-from mlops_assets.cli.printing import console, print_json, print_records, print_table
+from mlops_assets.cli.printing import console, print_json, print_table
+from mlops_assets.cli.run_grid import print_groups, print_runs
 from mlops_assets.tracking.record import RunRecord
+from mlops_assets.tracking.run_query import RunFields
+from mlops_assets.tracking.where import names_in, parse
 from partitions.errors import MlopsError
+
+if TYPE_CHECKING:
+    from mlops_assets.opened_project import OpenedProject
+
+IN_A_TABLE = 50
 
 
 def runs(
     subprojects: SubprojectsArgument = None,
+    where: Annotated[
+        str | None, typer.Option(help='A condition on columns: "metrics.rmse < 12 and params.max_depth >= 4".')
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="A column, such as metrics.rmse, or -metrics.r2 (largest first); default newest.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="At most so many; default 50 in a table, all of them otherwise.")
+    ] = None,
     kind: Annotated[str | None, typer.Option(help="dev, trial, retrain or replay.")] = None,
     status: Annotated[str | None, typer.Option(help="succeeded, failed, pruned or rejected.")] = None,
-    sort: Annotated[str | None, typer.Option(help="A column, such as metrics.rmse; default newest first.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    group: Annotated[
+        bool, typer.Option("--group", help="Configurations over their seeds and folds: mean, spread, better or noise.")
+    ] = False,
+    metric: Annotated[str | None, typer.Option(help="With --group: compare by it; default what is optimised.")] = None,
     tag: TagOption = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="CSV instead of a table.")] = False,
+    parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file instead of a table.")] = None,
 ) -> None:
-    """List tracked runs."""
+    """List tracked runs, or compare their configurations."""
+    if as_json + as_csv + (parquet is not None) > 1:
+        raise MlopsError("give one of --json, --csv and --parquet")
+    if metric is not None and not group:
+        raise MlopsError("--metric goes with --group; to order runs by a metric: --sort metrics.NAME")
     p = opened(project)
-    everything = not (subprojects or tag)
-    keys = None if everything else p.project.select(tuple(subprojects or ()), parsed_tags(tag), False)
-    records = list(reversed(p.tracker.records(keys)))
-    records = [r for r in records if (kind is None or r.kind == kind) and (status is None or r.status == status)]
-    found = len(records)
-    if sort is not None:
-        records = _sorted(records, sort)
-    records = records[:limit]
-    if as_json:
-        print_json([record.row() for record in records])
+    keys = _keys(p, subprojects, tag)
+    as_table = not (as_json or as_csv or parquet)
+    at_most = limit or (IN_A_TABLE if as_table else None)
+    asked: RunFields = {"kind": kind, "status": status, "where": where, "sort": sort, "limit": at_most}
+    if group:
+        compared = metric or p.metric
+        groups = p.run_groups(keys, metric=compared, **asked)
+        if not _exported([g.row(compared) for g in groups[:at_most]], as_json, as_csv, parquet):
+            print_groups(groups, compared, at_most)
         return
-    shown = f", {len(records)} shown" if len(records) < found else ""
-    print_records(f"{found} runs{shown}", records)
+    found = p.tracker.rows(p.run_query(keys, **asked))
+    if not _exported(found.as_dicts() if not as_table else [], as_json, as_csv, parquet):
+        print_runs(found, _named(where, sort))
+
+
+def _keys(p: "OpenedProject", subprojects: list[str] | None, tags: list[str] | None) -> list[str] | None:
+    """The subprojects asked for; None for all. A key that is declared no more may have runs: it stays as it is."""
+    if not (subprojects or tags):
+        return None
+    declared = [s for s in subprojects or () if s in p.project.keys or any(wild in s for wild in "*?[")]
+    selected = p.project.select(tuple(declared), parsed_tags(tags), False) if tags or declared else []
+    return [*selected, *(s for s in subprojects or () if s not in declared)]
+
+
+def _exported(rows: list[dict[str, Any]], as_json: bool, as_csv: bool, parquet: Path | None) -> bool:
+    """Write rows in the form asked for; False if none was."""
+    if as_json:
+        print_json(rows)
+    elif as_csv:
+        print_csv(rows)
+    elif parquet is not None:
+        write_parquet(rows, parquet)
+        console.print(f"{len(rows):,} rows written to {parquet}", highlight=False, markup=False)
+    else:
+        return False
+    return True
+
+
+def _named(where: str | None, sort: str | None) -> list[str]:
+    """The columns that the question is about: they are shown whatever they hold."""
+    by_sort = [part.strip().removeprefix("-") for part in sort.split(",")] if sort else []
+    return [*(names_in(parse(where)) if where else ()), *by_sort]
 
 
 def show(
@@ -54,15 +110,6 @@ def show(
         _show(record)
 
 
-def _sorted(records: list[RunRecord], column: str) -> list[RunRecord]:
-    rows = {record.run_id: record.row() for record in records}
-    if records and not any(column in row for row in rows.values()):
-        known = sorted({name for row in rows.values() for name in row})
-        raise MlopsError(f"--sort {column!r} is no column; there are {', '.join(known)}")
-    have = [record for record in records if rows[record.run_id].get(column) is not None]
-    return [*sorted(have, key=lambda record: rows[record.run_id][column]), *(r for r in records if r not in have)]
-
-
 def _show(record: RunRecord) -> None:
     code = record.code_version
     commit = f"{code.commit[:12] if code.commit else 'not in git'}{' dirty' if code.dirty else ''}"
@@ -80,6 +127,7 @@ def _show(record: RunRecord) -> None:
         "predictions": record.predictions,
         "created": record.created_at,
         "by": record.created_by,
+        "note": record.note or None,
         "dagster run": record.dagster_run_id,
         "python": record.environment.python,
         **{f"seconds {name}": seconds for name, seconds in record.timings.items()},
