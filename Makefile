@@ -34,7 +34,7 @@ lint: $(VENV)/.installed
 	$(VENV)/bin/lint-imports --no-cache
 
 bench: $(VENV)/.installed
-	@found=; for file in bench/bench_*.py; do \
+	@found=; for file in bench/*.py; do \
 		[ -e "$$file" ] || continue; found=yes; $(PY) "$$file" --short || exit 1; \
 	done; [ -n "$$found" ] || echo "bench/ holds no benchmarks yet"
 

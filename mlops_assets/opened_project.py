@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 import dagster as dg
 
 from mlops_assets.assets.configuration import plan, register
+from mlops_assets.assets.following import OnArrival
 from mlops_assets.assets.launch import Ports, Request, prepare, remember_code
-from mlops_assets.assets.lifecycle import STEPS, OnArrival
+from mlops_assets.assets.lifecycle import STEPS
 from mlops_assets.assets.way import Arrived
 from mlops_assets.automation.jobs import experiment_job, op_name, train_job
 from mlops_assets.checks import ExpectationChecks
@@ -29,6 +30,7 @@ from resources.artifacts import ArtifactStore
 from resources.configured import MlopsResource
 from resources.event_log import EventLog
 from resources.home import Home
+from resources.parquet import decode
 from resources.workspace import find_project
 
 if TYPE_CHECKING:
@@ -210,11 +212,7 @@ class OpenedProject:
 
     def results(self, run_id: str) -> "pd.DataFrame":
         """The results of a run by row key: key, split, fold, truth, prediction (and probabilities)."""
-        import io
-
-        import pandas as pd
-
-        return pd.read_parquet(io.BytesIO(self._artifact(run_id, "results")))
+        return decode(self._artifact(run_id, "results"))
 
     def model(self, run_id: str) -> "LoadedModel":
         """The model of a run, loaded from its file, with the predict of the code that trained it."""
@@ -244,10 +242,13 @@ class OpenedProject:
         self.apply()
 
     def _execute(self, job: str, config: Mapping[str, Any], on_arrival: OnArrival | None) -> list[RunRecord]:
-        arrivals: list[Arrived] = []
+        records: list[RunRecord] = []
+        failed: dict[str, str] = {}
 
         def arrive(arrived: Arrived) -> None:
-            arrivals.append(arrived)
+            records.extend(arrived.records)
+            if arrived.error is not None:
+                failed[arrived.subproject] = arrived.error.message
             if on_arrival is not None:
                 on_arrival(arrived)
 
@@ -261,12 +262,10 @@ class OpenedProject:
                 run_config=run_config, instance=self.event_log.instance, run_id=dagster_run_id
             )
         except dg.Failure:
-            failed = {a.subproject: a.error.message for a in arrivals if a.error is not None}
             if not failed:
                 raise
-            records = [record for arrived in arrivals for record in arrived.records]
             raise RunsFailed(failed, records, dagster_run_id) from None
-        return [record for arrived in arrivals for record in arrived.records]
+        return records
 
 
 def _new_dagster_run_id() -> str:

@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from pydantic import Field, model_validator
 
@@ -61,24 +61,30 @@ class LocalFiles:
     root: Path
 
     def write(self, path: str, data: bytes) -> None:
-        target = self.root / path
-        draft = target.with_name(f".{target.name}.{uuid.uuid4().hex}.tmp")
-        target.parent.mkdir(parents=True, exist_ok=True)
+        target = os.path.join(self.root, path)
+        folder, name = os.path.split(target)
+        draft = os.path.join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
         try:
-            draft.write_bytes(data)
+            # The folder is nearly always there: to try costs less than to look, four times a run.
+            file = _opened_new(draft, folder)
+            with file:
+                file.write(data)
             os.replace(draft, target)
-        finally:
-            draft.unlink(missing_ok=True)
+        except BaseException:
+            Path(draft).unlink(missing_ok=True)
+            raise
 
     def read(self, path: str) -> bytes:
         return (self.root / path).read_bytes()
 
     def holds(self, path: str, data_digest: str, size: int) -> bool:
-        file = self.root / path
-        if not file.is_file() or file.stat().st_size != size:
+        try:
+            with open(self.root / path, "rb") as stream:
+                if os.fstat(stream.fileno()).st_size != size:
+                    return False
+                return hashlib.file_digest(stream, "sha256").hexdigest() == data_digest
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return False
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest() == data_digest
 
     def find(self, prefix: str) -> list[str]:
         found = []
@@ -86,6 +92,14 @@ class LocalFiles:
             relative = Path(folder).relative_to(self.root)
             found += [(relative / name).as_posix() for name in names if not name.startswith(".")]
         return sorted(found)
+
+
+def _opened_new(file: str, folder: str) -> BinaryIO:
+    try:
+        return open(file, "xb")
+    except FileNotFoundError:
+        os.makedirs(folder, exist_ok=True)
+        return open(file, "xb")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """What rows contain, apart from how they are stored: one canonical form, and a digest over it."""
 
 import hashlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from partitions.errors import DataError
 from partitions.values import canonical_json
@@ -10,11 +10,19 @@ from resources.parquet import from_table, to_table
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
 FORMAT = "rows/1"
 
 
-def canonical_rows(frame: "pd.DataFrame", key: str, where: str) -> "pd.DataFrame":
+class Canonical(NamedTuple):
+    """Rows in their canonical form, and the Arrow table that they are stored as."""
+
+    rows: "pd.DataFrame"
+    table: "pa.Table"
+
+
+def canonical(frame: "pd.DataFrame", key: str, where: str) -> Canonical:
     """The rows in the order of their keys, with an index 0, 1, 2 ..., as they will be read from storage.
 
     A column of objects takes the type of its values (text, numbers, times ...). Raises DataError, opening with
@@ -28,7 +36,8 @@ def canonical_rows(frame: "pd.DataFrame", key: str, where: str) -> "pd.DataFrame
     plain = pd.DataFrame(typed, index=frame.index, columns=frame.columns)
     try:
         ordered = plain.sort_values(key, kind="stable", ignore_index=True)
-        return from_table(to_table(ordered))
+        table = to_table(ordered)
+        return Canonical(from_table(table), table)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise DataError(f"{where}: the rows cannot be stored: {' '.join(str(error).split())}") from error
 

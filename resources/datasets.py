@@ -10,12 +10,13 @@ from partitions.errors import ArtifactError, DataError, UnknownName, nearest
 from partitions.schema import DataSchema, Treatment
 from partitions.values import Value
 from resources.artifacts import Artifact, ArtifactStore
-from resources.content import canonical_rows, content_digest
-from resources.parquet import decode, encode
+from resources.content import canonical, content_digest
+from resources.parquet import decode, decode_table, encode_table, from_table
 from resources.private import treat
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
 SHORTEST_PREFIX = 6
 
@@ -59,16 +60,14 @@ class DatasetStore:
         Private columns are treated before anything is written. Raises DataError for rows that cannot be stored, and
         leaves nothing half written.
         """
-        rows = canonical_rows(treat(frame, schema, self.secret), schema.key, owner)
+        rows, table = canonical(treat(frame, schema, self.secret), schema.key, owner)
         data_version = content_digest(rows)
         manifest = _manifest(owner, data_version)
         known = self._known(manifest)
         if known is not None and self.artifacts.has(known.artifact):
             return known, rows
-        data = encode(rows)
-        if content_digest(decode(data)) != data_version:
-            different = _differences(rows, decode(data))
-            raise DataError(f"{owner}: {different} cannot be stored exactly; give it a plain type in ingest")
+        data = encode_table(table)
+        _check_stored_exactly(data, table, rows, owner)
         snapshot = Snapshot(
             data_version=data_version,
             owner=owner,
@@ -135,6 +134,15 @@ class DatasetStore:
                 f"document {manifest} in {self.artifacts.place} is no dataset manifest: restore it from a backup, or "
                 "delete it and take a new snapshot"
             ) from error
+
+
+def _check_stored_exactly(data: bytes, table: "pa.Table", rows: "pd.DataFrame", owner: str) -> None:
+    read = decode_table(data)
+    # Arrow's comparison is ten times faster than ours, and never equal where a value is NaN.
+    if read.equals(table, check_metadata=True) or content_digest(from_table(read)) == content_digest(rows):
+        return
+    different = _differences(rows, from_table(read))
+    raise DataError(f"{owner}: {different} cannot be stored exactly; give it a plain type in ingest")
 
 
 def _manifest(owner: str, data_version: str) -> str:

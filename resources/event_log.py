@@ -5,24 +5,19 @@ The event log is the truth about runs, datasets and configurations. Everything h
 """
 
 import itertools
-import logging
-import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import dagster as dg
-from dagster._core.events import (
-    BATCH_WRITABLE_EVENTS,
-    AssetMaterializationPlannedData,
-    AssetObservationData,
-    DagsterEvent,
-    StepMaterializationData,
-)
+import sqlalchemy as db
+from dagster._core.events import BATCH_WRITABLE_EVENTS
 from dagster._core.events.log import EventLogEntry
-from dagster._core.instance.utils import RUNLESS_JOB_NAME, RUNLESS_RUN_ID
+from dagster._core.instance.ref import InstanceRef
+from dagster._core.storage.event_log import SqlEventLogStorage, SqlEventLogStorageTable
 
+from resources.event_storage.configured import placed
+from resources.event_storage.entries import AssetEvent, NotMade, RunStep, entries
 from resources.home import Home
 
 DATA_VERSION_TAG = "dagster/data_version"
@@ -30,7 +25,6 @@ ROOT_RUN_TAG = "dagster/root_run_id"
 PAGE = 1000
 
 EventKind = Literal["materialization", "observation"]
-AssetEvent = dg.AssetMaterialization | dg.AssetObservation | dg.AssetCheckEvaluation
 
 
 @dataclass(frozen=True)
@@ -47,15 +41,6 @@ class LoggedEvent:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class RunStep:
-    """The step of a Dagster run that events belong to."""
-
-    run_id: str
-    job_name: str
-    step_key: str
-
-
 class EventLog:
     """The events of one Dagster deployment."""
 
@@ -66,7 +51,8 @@ class EventLog:
     def open(cls, home: Home) -> "EventLog":
         """The event log that belongs to ``home``; both are made if they are new."""
         home.prepare()
-        return cls(dg.DagsterInstance.from_config(str(home.dagster_home)))
+        folder = str(home.dagster_home)
+        return cls(dg.DagsterInstance.from_ref(placed(InstanceRef.from_dir(folder), folder)))
 
     def latest(self, asset: Sequence[str], partitions: Iterable[str] | None = None) -> dict[str, LoggedEvent]:
         """The last materialisation of every partition of ``asset`` (or of those named) that has one."""
@@ -115,6 +101,9 @@ class EventLog:
     def materialized_in(self, run_ids: Iterable[str], asset: Sequence[str]) -> set[str]:
         """The partitions of ``asset`` that any of these Dagster runs materialised."""
         key = dg.AssetKey(list(asset))
+        storage = self.instance.event_log_storage
+        if isinstance(storage, SqlEventLogStorage):
+            return _materialized_in(storage, list(run_ids), key)
         done: set[str] = set()
         for run_id in run_ids:
             for entry in self.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
@@ -130,67 +119,40 @@ class EventLog:
         again = self.instance.get_run_records(dg.RunsFilter(tags={ROOT_RUN_TAG: root}))
         return [root, *(record.dagster_run.run_id for record in again)]
 
-    def store(self, events: Iterable[AssetEvent], step: RunStep | None = None) -> None:
-        """Log many events, of a step of a run or outside any run, in batches as far as the storage has them.
+    def store(self, events: Iterable[AssetEvent | NotMade], step: RunStep | None = None) -> None:
+        """Log many events, of a step of a run or outside any run.
 
-        An event is in the log once this returns; of a process that is killed in between, some are and some are not.
+        Once this returns, all of them are in the log. With the storage of a home, all or none are: a process killed
+        meanwhile leaves none that asset queries find. Stock storages take them in batches as far as these allow.
         """
+        logged = entries(events, step)
         storage = self.instance.event_log_storage
-        entries = [_entry(event, step) for event in events]
-        for batch, of_this_kind in itertools.groupby(entries, _batchable):
+        if getattr(storage, "takes_mixed_batches", False):
+            storage.store_event_batch(logged)
+            return
+        for batch, of_this_kind in itertools.groupby(logged, _batchable):
             if batch:
                 storage.store_event_batch(list(of_this_kind))
             else:
                 for entry in of_this_kind:
                     storage.store_event(entry)
 
-    def report_not_made(self, run: dg.DagsterRun, step_key: str, asset: Sequence[str], partition: str) -> None:
-        """Let Dagster show one partition of ``asset`` as failed, once ``run`` has ended without materialising it.
 
-        Dagster takes a partition that was planned and not made as failed. Planned events of many partitions are
-        written as one without partitions (1,000 cost a minute otherwise), so those that failed are planned here.
-        """
-        planned = AssetMaterializationPlannedData(dg.AssetKey(list(asset)), partition=partition)
-        event = DagsterEvent.build_asset_materialization_planned_event(run.job_name, step_key, planned)
-        self.instance.report_dagster_event(event, run.run_id)
+def _materialized_in(storage: SqlEventLogStorage, run_ids: list[str], key: dg.AssetKey) -> set[str]:
+    """Asked of the index, the truth about assets; on SQLite the log of a run may lack what a killed process wrote."""
+    column = SqlEventLogStorageTable.c
+    query = db.select(column.partition).where(
+        column.asset_key == key.to_string(),
+        column.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+        column.run_id.in_(run_ids),
+        column.partition.is_not(None),
+    )
+    with storage.index_connection() as connection:
+        return set(connection.execute(query).scalars())
 
 
 def _batchable(entry: EventLogEntry) -> bool:
     return entry.dagster_event_type in BATCH_WRITABLE_EVENTS
-
-
-def _entry(event: AssetEvent, step: RunStep | None) -> EventLogEntry:
-    """The event as Dagster itself would log it."""
-    kind, content, message = _content(event)
-    step_key = step.step_key if step else None
-    logged = DagsterEvent(
-        event_type_value=kind.value,
-        job_name=step.job_name if step else RUNLESS_JOB_NAME,
-        step_key=step_key,
-        event_specific_data=content,
-        message=message,
-        pid=os.getpid(),
-    )
-    return EventLogEntry(  # type: ignore[no-untyped-call]
-        error_info=None,
-        level=logging.DEBUG,
-        user_message=message,
-        run_id=step.run_id if step else RUNLESS_RUN_ID,
-        timestamp=time.time(),
-        step_key=step_key,
-        job_name=logged.job_name,
-        dagster_event=logged,
-    )
-
-
-def _content(event: AssetEvent) -> tuple[dg.DagsterEventType, Any, str]:
-    if isinstance(event, dg.AssetMaterialization):
-        return dg.DagsterEventType.ASSET_MATERIALIZATION, StepMaterializationData(event), "Materialized value."
-    if isinstance(event, dg.AssetObservation):
-        return dg.DagsterEventType.ASSET_OBSERVATION, AssetObservationData(event), "Observed value."
-    verdict = "passed" if event.passed else "did not pass"
-    message = f"Asset check '{event.check_name}' on '{event.asset_key.to_user_string()}' {verdict}."
-    return dg.DagsterEventType.ASSET_CHECK_EVALUATION, event, message
 
 
 def _logged(record: dg.EventLogRecord, kind: EventKind) -> LoggedEvent:

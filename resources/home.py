@@ -61,7 +61,20 @@ run_monitoring:
 # Libraries for machine learning import slowly on a cold disk.
 code_servers:
   local_startup_timeout: 180
+
+# Runs, events and schedules. Dagster's own tables, written faster: MLOPS_EVENT_LOG=stock in the environment uses
+# Dagster's own storage for the same data.
+storage:
+  custom:
+    module: mlops_assets.tracking.home_storage
+    class: HomeStorage
+    config:
+      {storage}
 """
+
+# The folder, and the address with its password, stay out of the file: a home may be moved, and shown.
+ON_SQLITE = "base_dir: {env: DAGSTER_HOME}"
+ON_POSTGRES = "postgres_url: {env: MLOPS_DATABASE_URL}"
 
 # Batched events and one planned event per asset: a run over 1,000 subprojects is 40 times faster with both.
 DAGSTER_SETTINGS = {
@@ -107,15 +120,17 @@ class Home:
     def prepare(self) -> None:
         """Create the folders and dagster.yaml where they are absent, and point this process and its children here.
 
-        Safe for processes that start at once; what exists is left as it is.
+        A new home keeps events in SQLite files, or in the database that MLOPS_DATABASE_URL names at this moment; later
+        only its address is read. Safe for processes that start at once; what exists is left as it is.
         """
         dagster_home = self.dagster_home
+        chosen = self._storage(dagster_home / "dagster.yaml")
         try:
             dagster_home.mkdir(parents=True, exist_ok=True)
             self.path.mkdir(parents=True, exist_ok=True)
             # The home often lies inside a repository, and holds the secret.
             create_once(self.path / ".gitignore", b"*\n")
-            create_once(dagster_home / "dagster.yaml", DAGSTER_YAML.encode())
+            create_once(dagster_home / "dagster.yaml", DAGSTER_YAML.replace("{storage}", chosen).encode())
         except OSError as error:
             raise MlopsError(
                 f"MLOPS_HOME {self.path} cannot be used: {error.strerror} ({error.filename}); "
@@ -125,6 +140,26 @@ class Home:
         os.environ["DAGSTER_HOME"] = str(dagster_home)
         for name, value in DAGSTER_SETTINGS.items():
             os.environ.setdefault(name, value)
+
+    def _storage(self, settings: Path) -> str:
+        """The storage that a new home gets: SQLite, or the Postgres database that MLOPS_DATABASE_URL names.
+
+        A home keeps the one it was made with: what it holds does not move by setting a variable.
+        """
+        url = os.environ.get("MLOPS_DATABASE_URL", "")
+        if settings.exists() and ON_POSTGRES in settings.read_text() and not url:
+            raise MlopsError(
+                f"{settings} keeps its events in Postgres: set MLOPS_DATABASE_URL to the address of the database"
+            )
+        if not url:
+            return ON_SQLITE
+        if not url.startswith("postgresql://"):
+            scheme = url.partition(":")[0]
+            raise MlopsError(
+                f"MLOPS_DATABASE_URL starts with {scheme!r}: give postgresql://USER:PASSWORD@HOST:PORT/DATABASE, "
+                "or unset it to keep events in SQLite files"
+            )
+        return ON_POSTGRES
 
     def secret(self) -> bytes:
         """The 32 bytes that key the hashes of private values: from MLOPS_SECRET, else made once and kept in this home.

@@ -228,6 +228,9 @@ def _distributions(modules: Iterable[str]) -> dict[str, str]:
     return {name: version for name in sorted(names - {FRAMEWORK}) if (version := _version(name)) is not None}
 
 
+# Once per process: reading a distribution's metadata takes half a millisecond, a model refers to a dozen, and what was
+# imported stays what it is.
+@functools.cache
 def _version(distribution: str) -> str | None:
     try:
         return metadata.version(distribution)

@@ -11,13 +11,16 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.events import dataset_made, experiment_events
+from mlops_assets.assets.following import OnArrival, Progress, follow, ignored
 from mlops_assets.assets.launch import Ports, launch
-from mlops_assets.assets.lifecycle import DatasetChecks, OnArrival, raise_if_failed, said_of
+from mlops_assets.assets.lifecycle import DatasetChecks
 from mlops_assets.assets.request import ListedRunFields
+from mlops_assets.assets.way import Arrived
 from partitions.dynamic import subproject_partitions
 from partitions.project import Project
 from resources.configured import MlopsResource
 from resources.event_log import EventLog
+from resources.event_storage.entries import AssetEvent
 
 
 def experiments_spec(project: str) -> dg.AssetSpec:
@@ -39,23 +42,18 @@ class ExperimentWalk:
     checks: DatasetChecks
     on_arrival: OnArrival | None = None
 
-    def go(self, context: Any, fields: ListedRunFields, mlops: MlopsResource) -> Iterator[Any]:
-        """Yield events as runs finish; at the end raise Failure if some subproject failed, naming each."""
+    def go(self, context: Any, fields: ListedRunFields, mlops: MlopsResource) -> None:
+        """Log events as runs finish; at the end raise Failure if some subproject failed, naming each."""
         ports = Ports(mlops.open_home(), EventLog(context.instance), mlops.compute())
         request = replace(fields.request(), ingest="missing", dagster_run_id=context.run.run_id)
         keys = list(dict.fromkeys(fields.subprojects))
-        failed: dict[str, str] = {}
-        for count, arrived in enumerate(launch(ports, self.project, keys, request), start=1):
-            dataset = dataset_made(self.project.name, arrived)
-            if dataset is not None:
-                yield dataset.as_event()
-                if arrived.verdict is not None:
-                    yield self.checks.evaluation(arrived.verdict, arrived.subproject)
-            yield from experiment_events(self.project.name, arrived)
-            if arrived.error is not None:
-                failed[arrived.subproject] = arrived.error.message
-                context.log.error(f"{arrived.error.message}\n{arrived.error.traceback}")
-            context.log.info(f"{count}/{len(keys)} {said_of(arrived)}")
-            if self.on_arrival is not None:
-                self.on_arrival(arrived)
-        raise_if_failed(failed, len(keys))
+        arrivals = launch(ports, self.project, keys, request)
+        follow(context, arrivals, Progress(len(keys)), self._events, self.on_arrival or ignored)
+
+    def _events(self, arrived: Arrived) -> Iterator[AssetEvent]:
+        dataset = dataset_made(self.project.name, arrived)
+        if dataset is not None:
+            yield dataset.as_event()
+            if arrived.verdict is not None:
+                yield self.checks.evaluation(arrived.verdict, arrived.subproject)
+        yield from experiment_events(self.project.name, arrived)

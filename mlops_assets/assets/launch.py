@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,12 +18,15 @@ from partitions.pipeline import Window
 from partitions.project import Project
 from partitions.reference import PipelineReference
 from partitions.run_configuration import RunConfiguration
+from partitions.values import canonical_json
 from resources.artifacts import ArtifactStore
 from resources.code_versions import CodeVersion, CodeVersions
 from resources.compute import Compute, Environment
 from resources.datasets import DatasetStore
 from resources.event_log import EventLog
 from resources.home import Home
+
+PAGE = 500
 
 
 @dataclass(frozen=True)
@@ -55,10 +58,28 @@ class Request:
 
 @dataclass(frozen=True)
 class Launch:
-    """Ways that are ready to go, and the code environment of their workers (None: the code at hand)."""
+    """Ways that are ready to go, and the code environment of their workers (None: the code at hand).
 
-    ways: list[Way]
+    ``template``: what all ways share. ``versions``: the data version of each subproject, None where it takes a new one.
+    """
+
+    registry: Registry
+    template: Way
+    versions: dict[str, str | None]
+    configuration: RunConfiguration | None
     environment: Environment | None
+
+    def ways(self) -> Iterator[Way]:
+        """One way per subproject, made when it is asked for: never do thousands of configurations lie in memory."""
+        for registered in _in_pages(self.registry, list(self.versions)):
+            version = self.versions[registered.key]
+            yield replace(
+                self.template,
+                subproject=registered,
+                fresh=version is None,
+                data_version=version,
+                runs=_plans(registered, self.configuration) if self.configuration is not None else (),
+            )
 
 
 def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -> Launch:
@@ -67,11 +88,11 @@ def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -
     Raises MlopsError where the request cannot be met: an unknown subproject, a parameter outside its type, an unknown
     code version, a data version that is not there. Nothing has changed then.
     """
-    registered = Registry(ports.event_log, project.name).configurations(keys)
+    registry = Registry(ports.event_log, project.name)
     reference = PipelineReference.of(project.pipeline)
+    first = registry.configurations(keys[:1])
     code, environment = _code(ports, project, reference, request.revision)
-    if environment is None:
-        _check_params(project, registered, request)
+    _check(project, _in_pages(registry, keys), request if environment is None else None)
     origin = Origin(
         code=_identity(code),
         lock=code.lock,
@@ -79,45 +100,67 @@ def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -
         dagster_run_id=request.dagster_run_id,
         tags=request.tags,
     )
-    versions = _data_versions(ports, project.name, keys, request)
     configuration = request.configuration
     if configuration.seed is None:
         configuration = configuration.model_copy(update={"seed": secrets.randbelow(2**31)})
-    ways = [
-        Way(
-            home=ports.home,
-            subproject=registered[key],
-            reference=reference,
-            origin=origin,
-            fresh=versions[key] is None,
-            runs=_plans(registered[key], configuration) if request.runs else (),
-            data_version=versions[key],
-            window=request.window,
-            draw=len(keys) == 1,
-            threads=ports.compute.threads,
-        )
-        for key in keys
-    ]
-    return Launch(ways, environment)
+    template = Way(
+        home=ports.home,
+        subproject=first[keys[0]],
+        reference=reference,
+        origin=origin,
+        fresh=True,
+        runs=(),
+        window=request.window,
+        draw=len(keys) == 1,
+        threads=ports.compute.threads,
+    )
+    versions = _data_versions(ports, project.name, keys, request)
+    return Launch(registry, template, versions, configuration if request.runs else None, environment)
 
 
 def launch(ports: Ports, project: Project, keys: list[str], request: Request) -> Iterator[Arrived]:
     """Go every subproject's way and yield each as it arrives, in any order; none stops another."""
+    if not keys:
+        return
     ready = prepare(ports, project, keys, request)
-    for outcome in ports.compute.map(travel, ready.ways, environment=ready.environment):
+    under_way: dict[int, Way] = {}
+
+    def start() -> Iterator[Way]:
+        for index, way in enumerate(ready.ways()):
+            under_way[index] = way
+            yield way
+
+    for outcome in ports.compute.map(travel, start(), environment=ready.environment):
+        way = under_way.pop(outcome.index)
         if outcome.error is None:
             yield outcome.get()
         else:
-            way = ready.ways[outcome.index]
             message = f"{way.where}: {outcome.error}"
             yield died(way, RunError(message=message, traceback=outcome.error.traceback))
 
 
-def _check_params(project: Project, registered: dict[str, SubprojectConfiguration], request: Request) -> None:
+def _in_pages(registry: Registry, keys: list[str]) -> Iterator[SubprojectConfiguration]:
+    """The registered configurations of these subprojects, a page of them in memory at a time."""
+    for start in range(0, len(keys), PAGE):
+        page = keys[start : start + PAGE]
+        registered = registry.configurations(page)
+        yield from (registered[key] for key in page)
+
+
+def _check(project: Project, registered: Iterable[SubprojectConfiguration], request: Request | None) -> None:
+    """Every subproject is registered; with a request, the code at hand takes its parameters.
+
+    Thousands of subprojects have few different parameters, and each is bound once.
+    """
     accepted = params_type(project.pipeline)
-    for key, configuration in registered.items():
+    bound: set[str] = set()
+    for configuration in registered:
+        if request is None:
+            continue
         asked = merge(declared_params(configuration), request.configuration.params)
-        bind_params(accepted, asked, f"{project.name}/{key}")
+        if (text := canonical_json(asked)) not in bound:
+            bind_params(accepted, asked, f"{project.name}/{configuration.key}")
+            bound.add(text)
 
 
 def _plans(registered: SubprojectConfiguration, configuration: RunConfiguration) -> tuple[RunPlan, ...]:

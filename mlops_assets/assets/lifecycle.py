@@ -4,26 +4,28 @@ It is one multi-asset because Dagster skips every step downstream of an output t
 ops, one failing subproject would stop all others.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import dagster as dg
 
 from mlops_assets.assets.events import Materialized, dataset_made, metrics_made, model_made, not_made
+from mlops_assets.assets.following import OnArrival, Progress, follow, ignored, raise_if_failed
 from mlops_assets.assets.launch import Ports, Request, launch
 from mlops_assets.assets.request import RunFields
 from mlops_assets.assets.way import Arrived
 from mlops_assets.quality.expectations import DataVerdict
+from mlops_assets.tracking.record import RunRecord
 from partitions.dynamic import subproject_partitions
 from partitions.errors import MlopsError
 from partitions.project import Project
 from resources.configured import MlopsResource
 from resources.event_log import EventLog
+from resources.event_storage.entries import AssetEvent, NotMade
 
 STEPS = ("dataset", "model", "metrics")
-
-OnArrival = Callable[[Arrived], None]
 
 
 class DatasetChecks(Protocol):
@@ -105,25 +107,29 @@ class LifecycleWalk:
     on_arrival: OnArrival | None = None
 
     def go(self, context: Any, selection: Selection, fields: RunFields, mlops: MlopsResource) -> Iterator[Any]:
-        """Yield events as subprojects arrive; at the end raise Failure if some of them failed, naming each."""
+        """Log events as subprojects arrive; at the end raise Failure if some of them failed, naming each.
+
+        Yields the results of the one subproject where ``native``, nothing otherwise.
+        """
         log = EventLog(context.instance)
         ports = Ports(mlops.open_home(), log, mlops.compute())
         done = self._done_before(log, context.run, selection)
         if done:
             context.log.info(f"{len(done)} subprojects were finished by the run this one re-executes: skipped")
         selection = replace(selection, keys=[key for key in selection.keys if key not in done])
-        failed: dict[str, str] = {}
         arrivals = launch(ports, self.project, selection.keys, self._request(context, selection, fields))
-        for count, arrived in enumerate(arrivals, start=1):
-            yield from self._events(arrived, selection.steps)
+        progress = Progress(len(selection.keys))
+        if not self.native:
+            follow(
+                context, arrivals, progress, partial(self._events, steps=selection.steps), self.on_arrival or ignored
+            )
+            return
+        for arrived in arrivals:
+            progress.count(arrived)
+            yield from self._results(arrived, selection.steps)
             if arrived.error is not None:
-                failed[arrived.subproject] = arrived.error.message
-                self._show_as_failed(log, context, arrived, selection.steps)
                 context.log.error(f"{arrived.error.message}\n{arrived.error.traceback}")
-            context.log.info(f"{count}/{len(selection.keys)} {said_of(arrived)}")
-            if self.on_arrival is not None:
-                self.on_arrival(arrived)
-        raise_if_failed(failed, len(selection.keys))
+        raise_if_failed(progress)
 
     def _request(self, context: Any, selection: Selection, fields: RunFields) -> Request:
         return replace(
@@ -141,57 +147,40 @@ class LifecycleWalk:
         steps = [step for step in STEPS if step in selection.steps]
         return set.intersection(*(log.materialized_in(earlier, (self.project.name, step)) for step in steps))
 
-    def _events(self, arrived: Arrived, steps: frozenset[str]) -> Iterator[Any]:
+    def _events(self, arrived: Arrived, steps: frozenset[str]) -> Iterator[AssetEvent | NotMade]:
+        """What is logged of one of many subprojects."""
+        name = self.project.name
+        for made in self._made(arrived, steps):
+            yield made.as_event()
+        if "dataset" in steps and arrived.verdict is not None:
+            yield self.checks.evaluation(arrived.verdict, arrived.subproject)
+        yield from (not_made(dg.AssetKey([name, "model"]), record) for record in _failed(arrived))
+        if arrived.error is not None:
+            yield from (NotMade((name, step), arrived.subproject) for step in sorted(steps - _reached(arrived)))
+
+    def _results(self, arrived: Arrived, steps: frozenset[str]) -> Iterator[Any]:
+        """What Dagster is handed of the only subproject. What it did not reach, Dagster itself planned by name."""
+        for made in self._made(arrived, steps):
+            verdict = arrived.verdict if made.key.path[-1] == "dataset" else None
+            yield made.as_result([self.checks.result(verdict)] if verdict else [])
+        yield from (not_made(dg.AssetKey([self.project.name, "model"]), record) for record in _failed(arrived))
+
+    def _made(self, arrived: Arrived, steps: frozenset[str]) -> Iterator[Materialized]:
         dataset = dataset_made(self.project.name, arrived)
         if dataset is not None and "dataset" in steps:
-            yield from self._dataset_events(dataset, arrived)
+            yield dataset
         for record in arrived.records:
-            if record.status != "succeeded":
-                yield not_made(dg.AssetKey([self.project.name, "model"]), record)
-                continue
-            yield self._made(model_made(self.project.name, record))
-            if "metrics" in steps:
-                yield self._made(metrics_made(self.project.name, arrived, record))
-
-    def _dataset_events(self, dataset: Materialized, arrived: Arrived) -> Iterator[Any]:
-        if self.native:
-            yield dataset.as_result([self.checks.result(arrived.verdict)] if arrived.verdict else [])
-            return
-        yield dataset.as_event()
-        if arrived.verdict is not None:
-            yield self.checks.evaluation(arrived.verdict, arrived.subproject)
-
-    def _show_as_failed(self, log: EventLog, context: Any, arrived: Arrived, steps: frozenset[str]) -> None:
-        """One subproject's step needs no help: Dagster planned that partition by name."""
-        if self.native:
-            return
-        reached = {"dataset"} if arrived.snapshot is not None else set()
-        if arrived.records and all(record.status == "succeeded" for record in arrived.records):
-            reached |= {"model", "metrics"}
-        for step in sorted(steps - reached):
-            log.report_not_made(context.run, context.op.name, (self.project.name, step), arrived.subproject)
-
-    def _made(self, made: Materialized) -> Any:
-        return made.as_result([]) if self.native else made.as_event()
+            if record.status == "succeeded":
+                yield model_made(self.project.name, record)
+                if "metrics" in steps:
+                    yield metrics_made(self.project.name, arrived, record)
 
 
-def said_of(arrived: Arrived) -> str:
-    """One line of progress: ``AA: rmse 12.3, mae 8.1``, or why the subproject stopped."""
-    if arrived.error is not None:
-        return f"{arrived.subproject}: failed"
-    if not arrived.records:
-        return f"{arrived.subproject}: dataset {arrived.snapshot.data_version[:12] if arrived.snapshot else ''}"
-    metrics = arrived.records[-1].metrics
-    return f"{arrived.subproject}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+def _failed(arrived: Arrived) -> list[RunRecord]:
+    return [record for record in arrived.records if record.status != "succeeded"]
 
 
-def raise_if_failed(failed: dict[str, str], of: int) -> None:
-    """Fail the step iff some subproject failed, with every one of them and its error."""
-    if not failed:
-        return
-    lines = [failed[key] for key in sorted(failed)]
-    raise dg.Failure(
-        description=f"{len(failed)} of {of} subprojects failed:\n" + "\n".join(lines),
-        metadata={"failed": dg.MetadataValue.json(failed)},
-        allow_retries=False,
-    )
+def _reached(arrived: Arrived) -> set[str]:
+    """The steps that a subproject got through."""
+    reached = {"dataset"} if arrived.snapshot is not None else set()
+    return reached | ({"model", "metrics"} if arrived.records and not _failed(arrived) else set())

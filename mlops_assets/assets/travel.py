@@ -5,6 +5,7 @@ way cut short at any point leaves nothing half done: no event names what was not
 """
 
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.assets.recording import failed_records, keep, new_record, run_error, store_run, with_outcome
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 def travel(way: Way) -> Arrived:
     """Go the whole way, or as far as it goes: an error stops this subproject and is part of what is returned."""
     arrived = Arrived(way.subproject.key)
+    started = perf_counter()
     try:
         pipeline = way.reference.load()
         store = DatasetStore(ArtifactStore(way.home.artifacts_url), way.home.secret())
@@ -39,6 +41,7 @@ def travel(way: Way) -> Arrived:
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this subproject's and is reported as that
         stopped = run_error(way, error)
         return replace(arrived, error=stopped, records=failed_records(way, arrived, stopped))
+    arrived = replace(arrived, data_seconds=perf_counter() - started)
     for plan in way.runs:
         arrived = _one_run(way, pipeline, data, plan, arrived)
     return arrived
@@ -83,7 +86,8 @@ def _one_run(way: Way, pipeline: Pipeline[Any, Any], data: "pd.DataFrame", plan:
         bound = replace(plan, configuration=full)
         result = _execute(way, pipeline, data, bound)
         stored = store_run(way, pipeline, data, bound, result)
-        record = with_outcome(new_record(way, bound, data_version), result, stored)
+        data_seconds = 0.0 if so_far.records else so_far.data_seconds
+        record = with_outcome(new_record(way, bound, data_version), result, stored, data_seconds)
         figures = _figures(pipeline, data, result) if way.draw else {}
         table = _table(pipeline, result)
         keep(way, record)

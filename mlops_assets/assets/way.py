@@ -61,9 +61,13 @@ class Way:
 
 @dataclass(frozen=True)
 class Arrived:
-    """How far a subproject came: its data, the records of its runs, and what stopped it, if anything."""
+    """How far a subproject came: its data, the records of its runs, and what stopped it, if anything.
+
+    ``data_seconds``: what taking the snapshot, or reading it, took.
+    """
 
     subproject: str
+    data_seconds: float = 0.0
     snapshot: Snapshot | None = None
     verdict: DataVerdict | None = None
     records: tuple[RunRecord, ...] = ()

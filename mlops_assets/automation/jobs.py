@@ -6,7 +6,8 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.experiments import ExperimentWalk
-from mlops_assets.assets.lifecycle import STEPS, DatasetChecks, LifecycleWalk, OnArrival, Selection
+from mlops_assets.assets.following import OnArrival
+from mlops_assets.assets.lifecycle import STEPS, DatasetChecks, LifecycleWalk, Selection
 from mlops_assets.assets.request import ListedRunFields
 from partitions.project import Project
 from resources.configured import MlopsResource
@@ -28,9 +29,9 @@ def experiment_job(
 ) -> dg.JobDefinition:
     """Dev runs of the listed subprojects, tracked as materialisations of ``experiments``."""
 
-    @dg.op(name=op_name("experiment"), out={})
-    def experiment_op(context: dg.OpExecutionContext, config: ListedRunFields, mlops: MlopsResource) -> Iterator[Any]:
-        yield from ExperimentWalk(project, checks, on_arrival).go(context, config, mlops)
+    @dg.op(name=op_name("experiment"))
+    def experiment_op(context: dg.OpExecutionContext, config: ListedRunFields, mlops: MlopsResource) -> None:
+        ExperimentWalk(project, checks, on_arrival).go(context, config, mlops)
 
     @dg.job(
         name="experiment",

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from mlops_assets.assets.lifecycle import OnArrival, said_of
+from mlops_assets.assets.following import OnArrival, said_of
 from mlops_assets.assets.way import Arrived
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlops_assets.cli.launch_summary import print_launch
 from mlops_assets.cli.options import (
     AllOption,
     JsonOption,
@@ -14,7 +15,7 @@ from mlops_assets.cli.options import (
     chosen,
     opened,
 )
-from mlops_assets.cli.printing import console, print_failures, print_json, print_records
+from mlops_assets.cli.printing import console, print_json
 from mlops_assets.tracking.record import RunRecord
 from partitions.errors import MlopsError
 from partitions.parameters import merge, parse_assignments
@@ -23,7 +24,7 @@ from partitions.run_configuration import RunConfiguration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlops_assets.assets.lifecycle import OnArrival
+    from mlops_assets.assets.following import OnArrival
     from mlops_assets.opened_project import OpenedProject
 
 
@@ -101,8 +102,7 @@ def _go(
     if as_json:
         print_json([record.row() for record in records])
     else:
-        print_records("", records)
-        print_failures(failed)
+        print_launch(records, failed)
     if failed:
         if len(failed) < total:
             console.print(f"run just these again: mlops run --failed-of {dagster_run_id}", highlight=False)

@@ -1,8 +1,11 @@
 """What has to be fixed, besides the inputs, for a run to give the same predictions again."""
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any
 
 
 @contextmanager
@@ -23,7 +26,13 @@ def seeded(seed: int) -> Iterator[None]:
 @contextmanager
 def limited_threads(threads: int) -> Iterator[None]:
     """BLAS and OpenMP use at most ``threads`` threads: those loaded by now, so enter it again once more are loaded."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(limits=threads):
+    with _thread_pools(len(sys.modules)).limit(limits=threads):
         yield
+
+
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> Any:
+    """The numeric libraries of this process. Looking for them takes milliseconds, and they are loaded by imports."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -60,4 +60,6 @@ def _content(column: "pd.Series[Any]") -> bytes:
         moments = column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
         nanoseconds: bytes = moments.dt.as_unit("ns").to_numpy().astype("<i8").tobytes()
         return b"t" + nanoseconds
-    return b"s" + json.dumps([str(value) for value in column], ensure_ascii=False).encode("utf-8", "surrogatepass")
+    # To Python's own strings at once: one by one, out of an Arrow column, takes ten times as long.
+    texts = [str(value) for value in column.to_numpy(dtype=object).tolist()]
+    return b"s" + json.dumps(texts, ensure_ascii=False).encode("utf-8", "surrogatepass")

@@ -198,10 +198,11 @@ class _Execution:
         import pandas as pd
 
         parts = []
-        for name, rows in predicted.items():
-            part = rows[["truth", *result_columns(rows, self.schema)]].reset_index(drop=True)
-            part.insert(0, "key", rows[self.schema.key].reset_index(drop=True))
-            part.insert(1, "split", name)
-            part.insert(2, "fold", pd.Series([self.run.fold] * len(rows), dtype="Int64"))
-            parts.append(part)
-        return in_key_order(pd.concat(parts, ignore_index=True), "key")
+        for rows in predicted.values():
+            part = rows[[self.schema.key, "truth", *result_columns(rows, self.schema)]]
+            parts.append(part.set_axis(["key", *part.columns[1:]], axis="columns"))
+        results = pd.concat(parts, ignore_index=True)
+        names = [name for name, rows in predicted.items() for _ in range(len(rows))]
+        results.insert(1, "split", names)
+        results.insert(2, "fold", pd.Series([self.run.fold] * len(results), dtype="Int64"))
+        return in_key_order(results, "key")

@@ -10,7 +10,10 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PACKAGES = ("mlops_assets", "partitions", "resources")
-KNOW_DAGSTER = {"partitions.dynamic", "resources.configured", "resources.event_log"}
+STORAGE = {
+    f"resources.event_storage.{path.stem}" for path in (REPOSITORY / "resources/event_storage").glob("[a-z]*.py")
+}
+KNOW_DAGSTER = {"partitions.dynamic", "resources.configured", "resources.event_log", *STORAGE}
 
 
 def copy_of_the_tree(into: Path) -> Path:

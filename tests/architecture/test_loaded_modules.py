@@ -23,7 +23,10 @@ HEAVY = {
     "scipy",
     "sklearn",
 }
-KNOW_DAGSTER = {"partitions.dynamic", "resources.configured", "resources.event_log"}
+STORAGE = {
+    f"resources.event_storage.{path.stem}" for path in (REPOSITORY / "resources/event_storage").glob("[a-z]*.py")
+}
+KNOW_DAGSTER = {"partitions.dynamic", "resources.configured", "resources.event_log", *STORAGE}
 
 IMPORT_ALL = """
 import importlib, json, pkgutil, sys

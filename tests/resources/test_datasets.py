@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from partitions.errors import ArtifactError, DataError, UnknownName
 from partitions.schema import DataSchema
 from resources.artifacts import ArtifactStore
-from resources.content import canonical_rows, content_digest
+from resources.content import canonical, content_digest
 from resources.datasets import DatasetStore
 from resources.parquet import decode, encode
 
@@ -22,6 +22,10 @@ SCHEMA = DataSchema(key="id", target="y", time="at")
 SECRET = bytes(range(32))
 OWNER = "flight_delays/AA"
 MOMENTS = pd.to_datetime(["2013-01-03", "", "2013-01-01", "2013-01-02"])
+
+
+def canonical_of(frame: pd.DataFrame, key: str, owner: str) -> pd.DataFrame:
+    return canonical(frame, key, owner).rows
 
 
 def rows() -> pd.DataFrame:
@@ -135,7 +139,7 @@ def test_index_and_attributes_are_no_content() -> None:
     frame = rows()
     marked = frame.set_index(pd.Index([9, 9, 1, 0], name="n"))
     marked.attrs["source"] = "somewhere"
-    assert content_digest(canonical_rows(marked, "id", OWNER)) == content_digest(canonical_rows(frame, "id", OWNER))
+    assert content_digest(canonical_of(marked, "id", OWNER)) == content_digest(canonical_of(frame, "id", OWNER))
 
 
 @pytest.mark.parametrize(
@@ -156,16 +160,16 @@ def test_index_and_attributes_are_no_content() -> None:
     ],
 )
 def test_any_change_of_the_content_is_another_version(change: Any) -> None:
-    assert content_digest(canonical_rows(change(rows()), "id", OWNER)) != content_digest(
-        canonical_rows(rows(), "id", OWNER)
+    assert content_digest(canonical_of(change(rows()), "id", OWNER)) != content_digest(
+        canonical_of(rows(), "id", OWNER)
     )
 
 
 def test_the_version_of_known_content_stays_what_it_is() -> None:
     """Written down, so that a change of pandas, pyarrow or this code that gives new versions to old data is seen."""
-    digest = content_digest(canonical_rows(rows(), "id", OWNER))
+    digest = content_digest(canonical_of(rows(), "id", OWNER))
     assert digest == "686553cca1fd9c15a9e573e7ccf28031707aaf21a67d9c4ce7902b292941f14c"
-    digest = content_digest(canonical_rows(every_type(), "id", OWNER))
+    digest = content_digest(canonical_of(every_type(), "id", OWNER))
     assert digest == "2a78e441006c95c778fa46a82513191c5b0aedf8e3c1f687bc9c7a9b2421ddfd"
 
 
@@ -205,8 +209,8 @@ def frames(draw: st.DrawFn) -> pd.DataFrame:
 def test_the_order_of_rows_changes_neither_version_nor_what_is_read(frame: pd.DataFrame, random: Any) -> None:
     order = list(range(len(frame)))
     random.shuffle(order)
-    rows = canonical_rows(frame, "id", OWNER)
-    shuffled = canonical_rows(frame.iloc[order], "id", OWNER)
+    rows = canonical_of(frame, "id", OWNER)
+    shuffled = canonical_of(frame.iloc[order], "id", OWNER)
     assert content_digest(shuffled) == content_digest(rows)
     read = decode(encode(rows))
     assert content_digest(read) == content_digest(rows)
@@ -229,7 +233,7 @@ def test_one_changed_cell_is_another_version(frame: pd.DataFrame, data: st.DataO
     cells[position] = after
     # The dtype as it was: a categorical keeps its categories where it has the new one.
     changed = frame.assign(**{column: pd.Series(cells, dtype=str(frame[column].dtype))})
-    assert content_digest(canonical_rows(changed, "id", OWNER)) != content_digest(canonical_rows(frame, "id", OWNER))
+    assert content_digest(canonical_of(changed, "id", OWNER)) != content_digest(canonical_of(frame, "id", OWNER))
 
 
 def test_private_columns_are_treated_before_anything_is_written(store: DatasetStore) -> None:

@@ -5,6 +5,7 @@ import pickle
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -405,31 +406,43 @@ def test_another_python_minor_version_is_refused(armed: bytes, monkeypatch: pyte
     assert_refused_before_unpickling(armed, r"parcels/AA \(run 0199\) was made with Python 3\.\d+, this is 3\.12")
 
 
-def test_another_version_of_a_package_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+@contextmanager
+def installed(versions: dict[str, str | None]) -> Iterator[None]:
+    """As in a process in which these packages are installed in these versions, or not at all."""
+    from importlib import metadata
+
+    from resources import models
+
+    real = metadata.version
+
+    def version(name: str) -> str:
+        found = versions[name] if name in versions else real(name)
+        if found is None:
+            raise metadata.PackageNotFoundError(name)
+        return found
+
+    models._version.cache_clear()
+    try:
+        with pytest.MonkeyPatch.context() as elsewhere:
+            elsewhere.setattr(metadata, "version", version)
+            yield
+    finally:
+        models._version.cache_clear()
+
+
+def test_another_version_of_a_package_is_refused(write: Write) -> None:
     from importlib import metadata
 
     pipeline = write(body="return np.asarray(X['weight'])")
-    with monkeypatch.context() as elsewhere:
-        real = metadata.version
-        other = {"numpy": "1.0.0", "pandas": "0.1"}
-        elsewhere.setattr(metadata, "version", lambda name: other.get(name) or real(name))
+    with installed({"numpy": "1.0.0", "pandas": "0.1"}):
         data = dump_model([Bomb(), trained(pipeline)], pipeline, PACKAGE, ABOUT)
     here = metadata.version("numpy")
     assert_refused_before_unpickling(data, rf"made with numpy 1\.0\.0 \(here {here}\), pandas 0\.1 \(here ")
 
 
-def test_a_package_that_is_not_installed_is_refused(armed: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib import metadata
-
-    real = metadata.version
-
-    def without_pandas(name: str) -> str:
-        if name == "pandas":
-            raise metadata.PackageNotFoundError(name)
-        return real(name)
-
-    monkeypatch.setattr(metadata, "version", without_pandas)
-    assert_refused_before_unpickling(armed, r"pandas \S+ \(here not installed\): install")
+def test_a_package_that_is_not_installed_is_refused(armed: bytes) -> None:
+    with installed({"pandas": None}):
+        assert_refused_before_unpickling(armed, r"pandas \S+ \(here not installed\): install")
 
 
 def test_code_that_is_neither_in_the_file_nor_here_is_said(write: Write, tmp_path: Path) -> None:
