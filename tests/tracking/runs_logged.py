@@ -13,13 +13,21 @@ from mlops_assets.tracking.event_rows import ANNOTATION_ENTRY, RECORD_ENTRY
 from mlops_assets.tracking.record import RunRecord, new_run_id, to_text
 from mlops_assets.tracking.run_query import RunQuery
 from mlops_assets.tracking.tracker import TRACKED_ASSETS, Tracker
-from resources.event_log import EventKind, EventLog, RunStep
+from resources.event_log import EventKind, EventLog
+from resources.event_storage.entries import RunStep
 from resources.home import Home
 
 PROJECT = "p"
 START = datetime(2026, 1, 1, tzinfo=UTC)
-POSTGRES_YAML = "storage:\n  postgres:\n    postgres_url: {url}\ntelemetry:\n  enabled: false\n"
-
+STOCK = "telemetry:\n  enabled: false\n"
+OURS = """
+storage:
+  custom:
+    module: mlops_assets.tracking.home_storage
+    class: HomeStorage
+    config: {{{config}}}
+telemetry: {{enabled: false}}
+"""
 # Ranges of 8 ids, segments of 32 events, stale ones removed soon: so that 200 runs are many.
 SMALL_SEGMENTS = {
     "mlops_assets.tracking.segments.BLOCK_BITS": 3,
@@ -29,16 +37,15 @@ SMALL_SEGMENTS = {
 }
 
 
-def open_log(folder: Path, postgres_url: str | None = None) -> EventLog:
-    """The event log of a home in ``folder``: SQLite, or the Postgres database given."""
+def open_log(folder: Path, postgres_url: str | None = None, *, stock: bool = False) -> EventLog:
+    """The event log of a home in ``folder``: SQLite, or the Postgres database given; our storage, or Dagster's."""
     home = Home(folder)
     settings = home.path / "dagster" / "dagster.yaml"
     settings.parent.mkdir(parents=True, exist_ok=True)
+    config = f'postgres_url: "{postgres_url}"' if postgres_url else f'base_dir: "{settings.parent}"'
     # Once: another process may be reading it.
     if not settings.exists():
-        settings.write_text(
-            POSTGRES_YAML.format(url=postgres_url) if postgres_url else "telemetry:\n  enabled: false\n"
-        )
+        settings.write_text(STOCK if stock else OURS.format(config=config))
     return EventLog(dg.DagsterInstance.from_config(str(home.path / "dagster")))
 
 
