@@ -1,6 +1,7 @@
 """Runs of one project, read back from the event log."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from mlops_assets.tracking.record import RunRecord
 from partitions.errors import UnknownName
@@ -9,6 +10,15 @@ from resources.event_log import EventKind, EventLog
 RECORD_ENTRY = "record"
 TRACKED_ASSETS = ("experiments", "model")
 KINDS: tuple[EventKind, ...] = ("materialization", "observation")
+
+
+@dataclass(frozen=True)
+class LatestRuns:
+    """The runs of one subproject in short: how many, how many of them failed, and the last one."""
+
+    runs: int
+    failed: int
+    last: RunRecord
 
 
 class Tracker:
@@ -38,6 +48,15 @@ class Tracker:
             some = ", ".join(record.run_id for record in found[:3])
             raise UnknownName(f"project {self.project!r}: {run_id!r} fits {len(found)} runs ({some} ...): give more")
         return found[0]
+
+    def latest(self, subprojects: Iterable[str] | None = None) -> dict[str, LatestRuns]:
+        """Every subproject (or of those named) that has runs: how many, how many failed, and the last one."""
+        found: dict[str, LatestRuns] = {}
+        for record in self.records(subprojects):
+            before = found.get(record.subproject)
+            runs, failed = (before.runs, before.failed) if before else (0, 0)
+            found[record.subproject] = LatestRuns(runs + 1, failed + (record.status == "failed"), record)
+        return found
 
     def of_dagster_run(self, dagster_run_id: str) -> list[RunRecord]:
         """The runs that one Dagster run made."""
