@@ -38,7 +38,7 @@ def status(
     p = opened(project)
     statuses = narrowed(p.overview().statuses(subprojects or (), parsed_tags(tag)), state or (), failed=failed)
     if sort is not None:
-        statuses = ordered(statuses, sort)
+        statuses = ordered(statuses, sort, p.project.pipeline.metrics)
     if group_by is not None:
         groups = grouped(statuses, group_by)
         if as_json:
@@ -57,6 +57,8 @@ def status(
 
 def _print_grid(p: "OpenedProject", statuses: Sequence["SubprojectStatus"], limit: int) -> None:
     print_summary(p.project.name, statuses)
+    if not statuses:
+        return
     metrics = list(p.project.pipeline.metrics)
     columns = ["subproject", "state", "configuration", "data version", "data age", "rows", "runs", "failed"]
     columns += ["last run", "kind", "run age", *metrics, "best", "stages", "schedules"]

@@ -191,12 +191,15 @@ def narrowed(
     ]
 
 
-def ordered(statuses: Sequence[SubprojectStatus], column: str) -> list[SubprojectStatus]:
-    """By a column of ``flat_row``, downwards where its name is led by ``-``; what has no value there comes last."""
+def ordered(statuses: Sequence[SubprojectStatus], column: str, metrics: Iterable[str] = ()) -> list[SubprojectStatus]:
+    """By a column of ``flat_row``, downwards where its name is led by ``-``; what has no value there comes last.
+
+    ``metrics``: those of the pipeline, which are columns before any run has them. Raises MlopsError for other names.
+    """
     name = column.removeprefix("-")
     rows = {status.subproject: status.flat_row() for status in statuses}
-    if rows and not any(name in row for row in rows.values()):
-        columns = sorted({known for row in rows.values() for known in row})
+    columns = sorted({known for row in rows.values() for known in row} | {f"metrics.{metric}" for metric in metrics})
+    if rows and name not in columns:
         raise MlopsError(f"--sort {nearest(name, columns, noun='column')}; there are {', '.join(columns)}")
     have = [status for status in statuses if rows[status.subproject].get(name) is not None]
     have.sort(key=lambda status: rows[status.subproject][name], reverse=column != name)

@@ -138,6 +138,7 @@ def test_sorted_by_any_column_with_what_has_no_value_last(folder: Path) -> None:
     assert by("-tags.kind") == ["d", "c", "b", "a"]
     with pytest.raises(MlopsError, match="--sort .*'metrics.rsme'.*metrics.rmse"):
         ordered(statuses, "metrics.rsme")
+    assert [status.subproject for status in ordered(statuses, "metrics.auc", ["auc"])] == ["a", "b", "c", "d"]
     with pytest.raises(MlopsError, match="--state .*'change'.*changed"):
         narrowed(statuses, ["change"])
 
