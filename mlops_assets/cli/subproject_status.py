@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from partitions.catalogue import SubprojectConfiguration
 
 LAST = 5
+WIDEST = 64
 
 
 def print_detail(p: "OpenedProject", status: SubprojectStatus, as_json: bool) -> None:
@@ -34,7 +35,12 @@ def print_detail(p: "OpenedProject", status: SubprojectStatus, as_json: bool) ->
         print_json([{**status.row(), **detail}])
         return
     _print_facts(p.project.name, status)
-    print_table("Configuration", ["field", "value", "set by"], [_cells(value) for value in values])
+    told = [
+        value for value in values if value["origin"] != "default" or value["path"].startswith(("config.", "params."))
+    ]
+    print_table("Configuration", ["field", "value", "set by"], [_cells(value) for value in told])
+    if len(told) < len(values):
+        console.print(f"and {len(values) - len(told)} values at their defaults (--json shows them)", highlight=False)
     if differs:
         console.print()
         rows = [[d["path"], _said(d["before"]), _said(d["after"]), d["origin"]] for d in differs]
@@ -93,12 +99,16 @@ def _cells(value: dict[str, Any]) -> list[Any]:
 
 
 def _said(value: Any) -> str:
-    """A value in a cell: lists of gates and stages by name, mappings without what is not set."""
+    """A value in a cell: lists of gates, stages and messages by name, mappings without what is not set."""
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
-        return escape(", ".join(str(item.get("name") or item.get("type") or item.get("metric")) for item in value))
+        return _short(", ".join(str(item.get("name") or item.get("type") or item.get("to")) for item in value))
     if isinstance(value, dict):
-        return escape(", ".join(f"{name} {_said(of)}" for name, of in value.items() if of is not None))
-    return escape(shown(value))
+        return _short(", ".join(f"{name} {shown(of)}" for name, of in value.items() if of is not None))
+    return _short(shown(value))
+
+
+def _short(text: str) -> str:
+    return escape(text if len(text) <= WIDEST else f"{text[: WIDEST - 3]}...")
 
 
 def print_data_versions(title: str, versions: list[DataVersion], limit: int) -> None:
