@@ -2,6 +2,7 @@
 
 import getpass
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -15,19 +16,22 @@ from mlops_assets.assets.way import Arrived
 from mlops_assets.automation.jobs import experiment_job, op_name, train_job
 from mlops_assets.checks import ExpectationChecks
 from mlops_assets.tracking.annotations import Overlay
+from mlops_assets.tracking.data_versions import DataVersion, data_versions
 from mlops_assets.tracking.failures import Unfinished, unfinished
 from mlops_assets.tracking.groups import Group, direction_of, group_query, grouped
+from mlops_assets.tracking.overview import Overview
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.registry import Registry
 from mlops_assets.tracking.run_query import RunFields, RunQuery
 from mlops_assets.tracking.tracker import Tracker, index_folder
 from partitions.catalogue import Changes, SubprojectConfiguration, catalogue
-from partitions.errors import ArtifactError, MlopsError, UnknownName, nearest
+from partitions.errors import ArtifactError, DataError, MlopsError, UnknownName, nearest
 from partitions.parameters import bind_params, params_type
 from partitions.project import Project
 from partitions.run_configuration import RunConfiguration
 from resources.artifacts import ArtifactStore
 from resources.configured import MlopsResource
+from resources.datasets import DatasetStore
 from resources.event_log import EventLog
 from resources.home import Home
 from resources.parquet import decode
@@ -144,6 +148,49 @@ class OpenedProject:
     def unfinished(self, dagster_run_id: str) -> Unfinished:
         """Which subprojects a Dagster run did not finish, and what it was asked to do."""
         return unfinished(self.event_log, self.project.name, dagster_run_id)
+
+    def status(self, subprojects: str | Sequence[str] = (), *, tags: Mapping[str, str] | None = None) -> "pd.DataFrame":
+        """A row per subproject (keys or globs; default all): state, data, last run, ``tags.*`` and ``metrics.*``."""
+        import pandas as pd
+
+        patterns = [subprojects] if isinstance(subprojects, str) else list(subprojects)
+        return pd.DataFrame([status.flat_row() for status in self.overview().statuses(patterns, tags)])
+
+    def overview(self) -> Overview:
+        """Declared against registered, with data and last runs: what ``status`` and ``mlops status`` show."""
+        return Overview(self.registry, self.tracker, self.declared())
+
+    def data(self, subproject: str) -> "pd.DataFrame":
+        """The data versions of a subproject as rows, the one taken last first; their columns by name and type."""
+        import pandas as pd
+
+        return pd.DataFrame([version.row() for version in self.data_versions(subproject)])
+
+    def data_versions(self, subproject: str) -> list[DataVersion]:
+        """The data versions of a subproject, the one taken last first.
+
+        Raises DataError where it has none, and UnknownName where nobody knows such a subproject.
+        """
+        found = data_versions(self.tracker, self.datasets, subproject)
+        if not found:
+            known = list(dict.fromkeys([*self.subprojects, *self.project.keys]))
+            if subproject not in known:
+                raise UnknownName(f"project {self.project.name!r}: {nearest(subproject, known, noun='subproject')}")
+            raise DataError(
+                f"{self.project.name}/{subproject} has no dataset yet: `mlops train {subproject}` takes one, "
+                f"as does the first `mlops run {subproject}`"
+            )
+        return found
+
+    def dataset(self, subproject: str, version: str | None = None) -> "pd.DataFrame":
+        """The rows of a data version, or of the one that begins so; default the one taken last."""
+        version = version if version is not None else self.data_versions(subproject)[0].data_version
+        return self.datasets.read(f"{self.project.name}/{subproject}", version)
+
+    @cached_property
+    def datasets(self) -> DatasetStore:
+        """The stored snapshots of every subproject."""
+        return DatasetStore(self.artifacts, self.home.secret())
 
     def runs(self, subprojects: str | Sequence[str] | None = None, **asked: Unpack[RunFields]) -> "pd.DataFrame":
         """Tracked runs as typed rows, newest first: run_id, subproject, kind, status ..., params.*, metrics.*, tags.*.

@@ -13,7 +13,8 @@ from mlops_assets.tracking.event_rows import ANNOTATION_ENTRY, RECORD_ENTRY
 from mlops_assets.tracking.record import RunRecord, new_run_id, to_text
 from mlops_assets.tracking.run_query import RunQuery
 from mlops_assets.tracking.tracker import TRACKED_ASSETS, Tracker
-from resources.event_log import EventKind, EventLog, RunStep
+from resources.event_log import EventKind, EventLog
+from resources.event_storage.entries import RunStep
 from resources.home import Home
 
 PROJECT = "p"

@@ -125,9 +125,9 @@ def test_an_event_that_a_slow_transaction_brings_in_late_is_not_missed(postgres_
     late, storage = record(1), log.instance.event_log_storage
     engine = sa.create_engine(postgres_url)
     with engine.connect() as slow:
-        from resources.event_log import _entry
+        from resources.event_storage.entries import entries
 
-        slow.execute(storage.prepare_insert_event(_entry(event_of(late), None)))  # type: ignore[attr-defined]
+        slow.execute(storage.prepare_insert_event(entries([event_of(late)], None)[0]))  # type: ignore[attr-defined]
         log_runs(log, [record(number) for number in range(2, 6)])
         assert assert_equal_to_log(tracker) == 4
         slow.commit()
