@@ -78,20 +78,24 @@ class Known:
 Read = Callable[[Sequence[str]], Mapping[str, SubprojectConfiguration]]
 
 
-def diff(declared: Mapping[str, SubprojectConfiguration], known: Known, read: Read) -> Changes:
+def diff(
+    declared: Mapping[str, SubprojectConfiguration], digests: Mapping[str, str], known: Known, read: Read
+) -> Changes:
     """What differs, value by value; whole configurations are read (by key, all at once) only of what does.
+
+    ``digests``: those of the declared configurations.
 
     An origin alone that differs is no change. Digests that an earlier version of this package computed otherwise
     cost reading the configurations, and nothing else.
     """
     live = {key: digest for key, digest in known.live.items() if digest}
-    differing = [key for key in declared if key in live and live[key] != declared[key].digest]
+    differing = [key for key in declared if key in live and live[key] != digests[key]]
     back = [key for key in declared if key not in live and key in known.former]
     registered = read([*differing, *back]) if differing or back else {}
     changed = {
         key: field_changes(registered[key], declared[key])
         for key in differing
-        if registered[key].digest != declared[key].digest
+        if registered[key].digest != digests[key]
     }
     new = tuple(key for key in declared if key not in live and key not in known.former)
     return Changes(
@@ -116,6 +120,11 @@ class Plan(Changes):
     as_of: int
     registered: str
     declared: str
+
+
+def digests_of(configurations: Mapping[str, SubprojectConfiguration]) -> dict[str, str]:
+    """The digest of each."""
+    return {key: configuration.digest for key, configuration in configurations.items()}
 
 
 def digest_over(digests: Mapping[str, str]) -> str:

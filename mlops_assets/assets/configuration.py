@@ -13,7 +13,7 @@ import dagster as dg
 
 from mlops_assets.tracking.registry import ENTRY, Registry, State, configuration_asset
 from partitions.catalogue import SubprojectConfiguration
-from partitions.changes import Changes, FieldChange, Plan, diff, digest_over
+from partitions.changes import Changes, FieldChange, Plan, diff, digest_over, digests_of
 from partitions.dynamic import add_keys, retire_key, subproject_partitions
 from partitions.errors import MlopsError
 from resources.event_log import DATA_VERSION_TAG
@@ -141,7 +141,8 @@ class _Writing:
 
 
 def _planned(registry: Registry, declared: Declared, state: State) -> Plan:
-    changes = diff(declared, state.known, registry.last_configurations)
+    digests = digests_of(declared)
+    changes = diff(declared, digests, state.known, registry.last_configurations)
     return Plan(
         **dict(changes),
         project=registry.project,
@@ -149,7 +150,7 @@ def _planned(registry: Registry, declared: Declared, state: State) -> Plan:
         made_by=author(),
         as_of=state.as_of,
         registered=state.digest,
-        declared=digest_over({key: configuration.digest for key, configuration in declared.items()}),
+        declared=digest_over(digests),
     )
 
 

@@ -10,7 +10,7 @@ import dagster as dg
 from mlops_assets.assets.configuration import Declared, Terms, author, register
 from mlops_assets.tracking.registry import Registry, State
 from partitions.catalogue import catalogue
-from partitions.changes import digest_over
+from partitions.changes import digest_over, digests_of
 from partitions.errors import MlopsError
 from partitions.project import Project
 from resources.event_log import EventLog
@@ -59,7 +59,7 @@ class _Declaration:
 
     @cached_property
     def digests(self) -> dict[str, str]:
-        return {key: configuration.digest for key, configuration in self.configurations.items()}
+        return digests_of(self.configurations)
 
     @cached_property
     def digest(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from partitions.catalogue import SubprojectConfiguration, catalogue, resolve
-from partitions.changes import Changes, Known, Plan, diff, digest_over, field_changes
+from partitions.changes import Changes, Known, Plan, diff, digest_over, digests_of, field_changes
 from partitions.gates import ModelSize, Threshold
 from partitions.hpo import HPO
 from partitions.search_space import Categorical, Float, Int, SearchSpace
@@ -20,7 +20,7 @@ class Registered:
 
     def __init__(self, live: Configurations, former: Configurations | None = None) -> None:
         self.all = {**live, **(former or {})}
-        self.known = Known(_digests(live), _digests(former or {}))
+        self.known = Known(digests_of(live), digests_of(former or {}))
         self.asked: list[str] = []
 
     def read(self, keys: Sequence[str]) -> Configurations:
@@ -28,11 +28,7 @@ class Registered:
         return {key: self.all[key] for key in keys}
 
     def diff(self, declared: Configurations) -> Changes:
-        return diff(declared, self.known, self.read)
-
-
-def _digests(configurations: Configurations) -> dict[str, str]:
-    return {key: configuration.digest for key, configuration in configurations.items()}
+        return diff(declared, digests_of(declared), self.known, self.read)
 
 
 def test_what_is_new_retired_unchanged_and_changed_is_told_apart() -> None:
@@ -71,7 +67,7 @@ def test_a_retired_subproject_declared_again_is_brought_back_with_what_changed_m
 def test_a_partition_that_was_never_registered_is_new_where_declared_and_retired_where_not() -> None:
     known = Known({"AA": "", "ghost": ""})
     declared = catalogue(project(subprojects=[carrier("AA")]))
-    changes = diff(declared, known, Registered({}).read)
+    changes = diff(declared, digests_of(declared), known, Registered({}).read)
     assert (changes.new, changes.retired, changes.changed) == (("AA",), ("ghost",), {})
 
 
