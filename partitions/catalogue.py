@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from partitions.gates import Gate
 from partitions.hpo import HPO
+from partitions.memory import values_that_stay
 from partitions.messages import Message
 from partitions.parameters import bind_params, merge, plain_params
 from partitions.project import Project
@@ -83,7 +84,8 @@ _UNSTATED: dict[str, Origin] = {"tags": "subproject", "config": "subproject", "p
 def catalogue(project: Project) -> dict[str, SubprojectConfiguration]:
     """The configuration of every subproject, in the order declared."""
     shared = _Shared.of(project)
-    return {subproject.key: _resolved(subproject, shared) for subproject in project.subprojects}
+    with values_that_stay():
+        return {subproject.key: _resolved(subproject, shared) for subproject in project.subprojects}
 
 
 def resolve(project: Project, key: str) -> SubprojectConfiguration:
