@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import dagster as dg
 
-from mlops_assets.assets.configuration import plan, register
+from mlops_assets.assets.configuration import OnProgress, Terms, plan, register, still_good
 from mlops_assets.assets.following import OnArrival
 from mlops_assets.assets.launch import Ports, Request, prepare, remember_code
 from mlops_assets.assets.lifecycle import STEPS
@@ -21,10 +21,11 @@ from mlops_assets.tracking.failures import Unfinished, unfinished
 from mlops_assets.tracking.groups import Group, direction_of, group_query, grouped
 from mlops_assets.tracking.overview import Overview
 from mlops_assets.tracking.record import RunRecord
-from mlops_assets.tracking.registry import Registry
+from mlops_assets.tracking.registry import Registration, Registry
 from mlops_assets.tracking.run_query import RunFields, RunQuery
 from mlops_assets.tracking.tracker import Tracker, index_folder
-from partitions.catalogue import Changes, SubprojectConfiguration, catalogue
+from partitions.catalogue import SubprojectConfiguration, catalogue
+from partitions.changes import Plan
 from partitions.errors import ArtifactError, DataError, MlopsError, UnknownName, nearest
 from partitions.parameters import bind_params, params_type
 from partitions.project import Project
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
 
     from resources.models import LoadedModel
 
+# Seconds. Registering 10,000 subprojects takes a few.
+FIRST_RUN_PATIENCE = 120.0
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 
 
@@ -88,16 +91,46 @@ class OpenedProject:
         return self.registry.keys()
 
     def declared(self) -> dict[str, SubprojectConfiguration]:
-        """What project.py says now, resolved for every subproject."""
+        """What project.py says, resolved for every subproject."""
+        return dict(self._declared)
+
+    @cached_property
+    def _declared(self) -> dict[str, SubprojectConfiguration]:
         return catalogue(self.project)
 
-    def plan(self) -> Changes:
-        """What ``apply`` would register, change and retire."""
+    def configurations(self, subprojects: str | Sequence[str] | None = None) -> dict[str, SubprojectConfiguration]:
+        """The registered configuration of every subproject (or of those named): what every run goes by."""
+        return self.registry.configurations([subprojects] if isinstance(subprojects, str) else subprojects)
+
+    def history(self, subproject: str) -> list[Registration]:
+        """Every change of a subproject's configuration, oldest first: when, by whom, why, what, and the whole of it."""
+        return self.registry.history(subproject)
+
+    def plan(self) -> Plan:
+        """What ``apply`` would register, change, bring back and retire."""
         return plan(self.registry, self.declared())
 
-    def apply(self, *, allow_retire: bool = False) -> Changes:
-        """Register what is declared; return what that changed."""
-        return register(self.registry, self.declared(), allow_retire=allow_retire)
+    def apply(
+        self,
+        agreed: Plan | None = None,
+        *,
+        allow_retire: bool = False,
+        why: str | None = None,
+        on_progress: OnProgress | None = None,
+    ) -> Plan:
+        """Register what is declared; return what that changed.
+
+        ``agreed``: a plan that was made before, and that is refused where it does not hold any more. Raises, having
+        changed nothing, where subprojects would be retired without ``allow_retire``, and where someone else is
+        registering at this moment.
+        """
+        agreed = self.still_good(agreed) if agreed is not None else None
+        terms = Terms(retire="retire" if allow_retire else "refuse", why=why)
+        return register(self.registry, self.declared(), terms, agreed, on_progress)
+
+    def still_good(self, agreed: Plan) -> Plan:
+        """The same plan made again. Raises Outdated, naming what is different, where it would be another one."""
+        return still_good(self.registry, self.declared(), agreed)
 
     def run(
         self,
@@ -286,7 +319,9 @@ class OpenedProject:
         for key in keys:
             self.project.subproject(key)
             bind_params(params_type(self.project.pipeline), params or {}, f"{self.project.name}/{key}")
-        self.apply()
+        # Of several first runs at once, one registers and the others wait for it.
+        terms = Terms(retire="leave", why="first run of the project", patience=FIRST_RUN_PATIENCE)
+        register(self.registry, self.declared(), terms)
 
     def _execute(self, job: str, config: Mapping[str, Any], on_arrival: OnArrival | None) -> list[RunRecord]:
         records: list[RunRecord] = []

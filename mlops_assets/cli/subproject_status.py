@@ -87,7 +87,7 @@ def _values(configuration: "SubprojectConfiguration | None") -> list[dict[str, A
 def _differences(
     registered: "SubprojectConfiguration | None", declared: "SubprojectConfiguration | None"
 ) -> list[dict[str, Any]]:
-    from partitions.catalogue import field_changes
+    from partitions.changes import field_changes
 
     if registered is None or declared is None:
         return []
