@@ -4,6 +4,9 @@ from collections.abc import Sequence
 
 import dagster as dg
 
+# Every key is a variable of one SQL statement; databases allow from 32,000 of them.
+AT_ONCE = 10_000
+
 
 def partitions_name(project: str) -> str:
     return f"{project}_subprojects"
@@ -20,7 +23,9 @@ def registered_keys(instance: dg.DagsterInstance, project: str) -> list[str]:
 
 
 def add_keys(instance: dg.DagsterInstance, project: str, keys: Sequence[str]) -> None:
-    instance.add_dynamic_partitions(partitions_name(project), keys)
+    """Make partitions of these subprojects; those that are one already stay as they are."""
+    for start in range(0, len(keys), AT_ONCE):
+        instance.add_dynamic_partitions(partitions_name(project), keys[start : start + AT_ONCE])
 
 
 def retire_key(instance: dg.DagsterInstance, project: str, key: str) -> None:

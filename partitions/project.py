@@ -11,6 +11,7 @@ from partitions.contract import PipelineContract
 from partitions.errors import DeclarationError, MlopsError, UnknownName, nearest
 from partitions.gates import Gate
 from partitions.hpo import HPO
+from partitions.memory import values_that_stay
 from partitions.messages import Message
 from partitions.names import check_project_name
 from partitions.pipeline import Pipeline
@@ -92,7 +93,8 @@ class Project(Value):
             contract = PipelineContract.of(self.pipeline)
         except DeclarationError as error:
             raise DeclarationError("", [problem.below("pipeline") for problem in error.problems]) from error
-        problems = project_problems(self, contract)
+        with values_that_stay():
+            problems = project_problems(self, contract)
         if problems:
             raise DeclarationError("", problems)
         return self

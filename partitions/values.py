@@ -56,3 +56,23 @@ def canonical_json(value: Any) -> str:
 def digest_of(value: Any) -> str:
     """sha256, as 64 hexadecimal characters, over the canonical JSON of ``value``."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+# As many objects as one project may share among its subprojects, and more.
+_REMEMBERED = 4096
+_part_digests: dict[int, tuple[Value, str]] = {}
+
+
+def part_digest(part: Value) -> str:
+    """``digest_of`` a value's JSON form, computed once for an object that many others hold.
+
+    The object is kept with its digest, so that no other one can come to have its id.
+    """
+    known = _part_digests.get(id(part))
+    if known is not None:
+        return known[1]
+    digest = digest_of(part.model_dump(mode="json"))
+    if len(_part_digests) >= _REMEMBERED:
+        _part_digests.clear()
+    _part_digests[id(part)] = (part, digest)
+    return digest

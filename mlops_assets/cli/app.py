@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli import annotate, apply, dev, doctor, init, run, runs, status
+from mlops_assets.cli import annotate, apply, data, dev, doctor, history, init, run, runs, status
 from partitions.errors import MlopsError
 
 app = typer.Typer(
@@ -21,7 +21,9 @@ app = typer.Typer(
 app.command()(init.init)
 app.command()(apply.plan)
 app.command()(apply.apply)
+app.command()(history.history)
 app.command()(status.status)
+app.command()(data.data)
 app.command()(run.run)
 app.command()(run.train)
 app.command()(runs.runs)

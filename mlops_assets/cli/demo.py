@@ -13,9 +13,7 @@ def main() -> int:
     started = perf_counter()
     p = open_project("flight_delays")
     changes = p.apply(allow_retire=True)
-    console.print(
-        f"registered: {len(changes.new)} new, {len(changes.changed)} changed, {len(changes.unchanged)} unchanged"
-    )
+    console.print(f"registered: {len(changes.new)} new, {len(changes.changed)} changed, {changes.unchanged} unchanged")
     console.print("data, checks, model and metrics of each, in one Dagster run on Ray (its start takes some seconds)")
     failed: dict[str, str] = {}
     try:

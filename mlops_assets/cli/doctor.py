@@ -77,10 +77,10 @@ def _home() -> tuple[bool, str]:
 
 def _registered(p: "OpenedProject") -> tuple[bool, str]:
     changes = p.plan()
-    differs = len(changes.new) + len(changes.changed) + len(changes.retired)
+    differs = sum(map(len, (changes.new, changes.changed, changes.brought_back, changes.retired)))
     if differs:
         return False, f"{differs} subprojects differ from what is declared: `mlops plan` shows how"
-    return True, f"{len(changes.unchanged)} subprojects, all as declared"
+    return True, f"{changes.unchanged} subprojects, all as declared"
 
 
 def _code(p: "OpenedProject") -> tuple[bool, str]:

@@ -1,10 +1,12 @@
 """Arguments and options that several commands share, so that they read and behave alike."""
 
+import gc
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from partitions.errors import MlopsError
+from partitions.memory import values_that_stay
 
 if TYPE_CHECKING:
     from mlops_assets.opened_project import OpenedProject
@@ -26,9 +28,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="JSON for programs inst
 
 
 def opened(project: str | None) -> "OpenedProject":
-    from mlops_assets.opened_project import open_project
+    with values_that_stay():
+        from mlops_assets.opened_project import open_project
 
-    return open_project(project)
+        ready = open_project(project)
+    # What was imported and declared stays to the end: the garbage collector need not look through it any more.
+    gc.freeze()
+    return ready
 
 
 def chosen(

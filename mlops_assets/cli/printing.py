@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.console import Console
@@ -32,15 +32,52 @@ def print_json(value: Any) -> None:
 
 
 def print_table(
-    title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, numbers: Sequence[str] = ()
+    title: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[Any]],
+    *,
+    numbers: Sequence[str] = (),
+    limit: int | None = None,
 ) -> None:
-    """A table; columns named in ``numbers`` are right-aligned."""
+    """A table; columns named in ``numbers`` are right-aligned. Beyond ``limit`` rows are only counted."""
+    rows = list(rows)
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold", box=None, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right" if column in numbers else "left", no_wrap=True, overflow="fold")
-    for row in rows:
+    for row in rows[:limit]:
         table.add_row(*(shown(cell) for cell in row))
     console.print(table)
+    if limit is not None and len(rows) > limit:
+        console.print(f"and {len(rows) - limit:,} more (--limit {len(rows)} shows them, --json too)", highlight=False)
+
+
+def filled(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> tuple[list[str], list[list[Any]]]:
+    """Columns and rows without the columns that hold nothing in any row."""
+    kept = [i for i in range(len(columns)) if any(row[i] is not None and row[i] != "" for row in rows)]
+    return [columns[i] for i in kept], [[row[i] for i in kept] for row in rows]
+
+
+def age(moment: datetime | None, now: datetime | None = None) -> str | None:
+    """How long ago a moment in UTC was, in the largest unit that fits: ``5 min``, ``3 h``, ``12 d``."""
+    if moment is None:
+        return None
+    seconds = max(0.0, ((now or datetime.now(UTC)) - moment).total_seconds())
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit}"
+    return f"{int(seconds)} s"
+
+
+def size(count: int | None) -> str | None:
+    """A number of bytes: ``812 B``, ``3.4 MB``."""
+    if count is None:
+        return None
+    value = float(count)
+    for unit in ("B", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError(count)
 
 
 def shown(value: Any) -> str:

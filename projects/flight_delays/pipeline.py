@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mlops_assets import Config, DataSchema, Estimator, Parameters, Pipeline, Window
 from projects.flight_delays.features import (
@@ -33,11 +33,27 @@ SCHEMA = DataSchema(
 
 
 class CarrierConfig(Config):
-    """carrier: the airline's two-letter code. registered_planes: whether it reports planes by their registration, so
-    that maker, seats and year are known; AA and MQ report numbers of their own."""
+    """Whose flights these are: one airline's, those of one route, or both.
 
-    carrier: str = Field(pattern=r"^[A-Z0-9]{2}$")
+    carrier: the airline's two-letter code. origin, dest: airport codes. registered_planes: whether planes are reported
+    by their registration, so that maker, seats and year are known; AA and MQ report numbers of their own.
+    """
+
+    carrier: str | None = Field(default=None, pattern=r"^[A-Z0-9]{2}$")
+    origin: Literal["EWR", "JFK", "LGA"] | None = None
+    dest: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
     registered_planes: bool = True
+
+    @model_validator(mode="after")
+    def _of_some_flights(self) -> "CarrierConfig":
+        if not self.flights:
+            raise ValueError("name a carrier, an origin or a dest; without any it would be all flights")
+        return self
+
+    @property
+    def flights(self) -> dict[str, str]:
+        """The columns that say which flights these are, and their values."""
+        return self.model_dump(include={"carrier", "origin", "dest"}, exclude_none=True)
 
 
 class Params(Parameters):
@@ -59,10 +75,10 @@ class FlightDelays(Pipeline[CarrierConfig, Params]):
     metrics = {"mae": "min", "rmse": "min", "r2": "max", "bias": "zero"}
 
     def ingest(self, config: CarrierConfig, window: Window | None) -> "pd.DataFrame":
-        """The airline's flights in the window, by the hour (UTC) they were to leave in; cancelled ones are left out."""
+        """Their flights in the window, by the hour (UTC) they were to leave in; cancelled ones are left out."""
         import pyarrow.parquet as pq
 
-        wanted: list[tuple[str, str, Any]] = [("carrier", "==", config.carrier)]
+        wanted: list[tuple[str, str, Any]] = [(column, "==", value) for column, value in config.flights.items()]
         if window is not None and window.since is not None:
             wanted.append(("time_hour", ">=", in_utc(window.since)))
         if window is not None and window.until is not None:

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from partitions.catalogue import Changes, SubprojectConfiguration, catalogue, diff, field_changes, resolve
+from partitions.catalogue import SubprojectConfiguration, catalogue, resolve
+from partitions.changes import field_changes
 from partitions.errors import UnknownName
-from partitions.gates import ModelSize, Threshold
+from partitions.gates import ModelSize
 from partitions.hpo import HPO
 from partitions.messages import Message
-from partitions.search_space import Categorical, Float, Int, SearchSpace
+from partitions.search_space import Categorical, SearchSpace
 from partitions.stages import Cron, Stage
-from partitions.subproject import Subproject
 from tests.partitions.delays_declared import Params, carrier, project
 
 SPECIAL = carrier(
@@ -120,75 +120,7 @@ def test_the_digest_is_over_values_and_not_over_where_they_were_set() -> None:
     said = resolve(project(params={"max_depth": 4}), "AA")
     assert default.origins != said.origins
     assert default.digest == said.digest
-    assert diff({"AA": said}, {"AA": default}) == Changes(unchanged=("AA",))
+    assert field_changes(default, said) == ()
     other = resolve(project(params={"max_depth": 5}), "AA")
     assert other.digest != default.digest
     assert other.config_digest == default.config_digest
-
-
-def test_what_is_new_retired_unchanged_and_changed_is_told_apart() -> None:
-    registered = catalogue(project())
-    declared = catalogue(project(subprojects=[carrier("AA"), carrier("B6", tags={"hub": "JFK"}), carrier("UA")]))
-    changes = diff(declared, registered)
-    assert (changes.new, changes.retired, changes.unchanged) == (("UA",), ("DL",), ("B6",))
-    (change,) = changes.changed["AA"]
-    assert (change.path, change.before, change.after, change.origin) == ("tags.hub", "DFW", None, "subproject")
-    assert not changes.nothing
-    assert diff(registered, registered).nothing
-    assert Changes.model_validate_json(changes.model_dump_json()) == changes
-
-
-def test_every_changed_value_is_named_with_before_after_and_by_which_override() -> None:
-    before = resolve(project(), "AA")
-    after = resolve(
-        project(
-            params={"max_depth": 5},
-            search_space=SearchSpace(
-                learning_rate=Float(0.02, 0.3, log=True), loss=Categorical(["squared", "absolute"])
-            ),
-            hpo=HPO(metric="rmse", direction="minimize", trials=40, folds=3),
-            gates=[ModelSize(30), Threshold("rmse", max=41)],
-            stages=[Stage("testing"), Stage("staging"), Stage("production", retraining=Cron("0 4 * * 1"))],
-            subprojects=[Subproject("AA", {"carrier": "AA", "region": "west"}, tags={"hub": "DFW"}, hpo={"trials": 9})],
-        ),
-        "AA",
-    )
-    changes = {change.path: (change.before, change.after, change.origin) for change in field_changes(before, after)}
-    assert changes["config.region"] == ("east", "west", "subproject")
-    assert changes["params.max_depth"] == (4, 5, "project")
-    assert changes["search_space.learning_rate.low"] == (0.01, 0.02, "project")
-    assert changes["search_space.max_depth"] == (Int(2, 10).model_dump(mode="json"), None, "project")
-    assert changes["search_space.loss"][0] is None
-    assert changes["hpo.trials"] == (40, 9, "subproject")
-    assert changes["hpo.folds"] == (5, 3, "project")
-    assert changes["gates.threshold_rmse.max"] == (40.0, 41.0, "project")
-    assert changes["gates.model_size"][0] is None
-    assert changes["stages.staging"][0] is None
-    assert changes["stages.production.retraining.schedule.expression"] == ("0 3 * * 1", "0 4 * * 1", "project")
-    assert not any(path.startswith(("stages.testing", "tags", "key")) for path in changes)
-
-
-def test_a_value_that_is_null_differs_from_one_that_is_not_there() -> None:
-    before = resolve(project(), "AA")
-    after = before.model_copy(update={"params": {**before.params, "new": None}})
-    assert before.digest != after.digest
-    assert [change.path for change in field_changes(before, after)] == ["params.new"]
-
-
-def test_two_gates_of_one_kind_are_told_apart() -> None:
-    strict, loose = Threshold("rmse", max=40), Threshold("rmse", max=35, required=False)
-    before = resolve(project(gates=[strict, loose]), "AA")
-    after = resolve(project(gates=[strict, Threshold("rmse", max=36, required=False)]), "AA")
-    assert [change.path for change in field_changes(before, after)] == ["gates.threshold_rmse#2.max"]
-
-
-def test_the_order_of_stages_is_a_change_of_its_own() -> None:
-    before = resolve(project(stages=[Stage("testing"), Stage("production")]), "AA")
-    after = resolve(project(stages=[Stage("production"), Stage("testing")]), "AA")
-    (change,) = field_changes(before, after)
-    assert (change.path, change.before, change.after) == (
-        "stages",
-        ["testing", "production"],
-        ["production", "testing"],
-    )
-    assert before.digest != after.digest

@@ -30,6 +30,7 @@ def test_everything_loads_as_the_web_server_loads_it() -> None:
     repository = defs.get_repository_def()
     repository.load_all_definitions()
     assert {job.name for job in repository.get_all_jobs()} >= {"experiment", "train"}
+    assert {sensor.name for sensor in repository.sensor_defs} >= {"register_declared"}
     check = dg.AssetCheckKey(dg.AssetKey(["flight_delays", "dataset"]), "expectations")
     assert check in repository.asset_graph.asset_check_keys
 
