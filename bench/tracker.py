@@ -108,7 +108,7 @@ def run(rng: random.Random, number: int) -> Any:
 
     configuration = number % 100
     artifact = {"uri": f"sha256/aa/{number:062x}.bin", "digest": f"{number:064x}", "bytes": 1234}
-    packages = {name: "1.2.3" for name in ("numpy", "pandas", "scikit-learn", "scipy", "mlops-assets")}
+    packages = dict.fromkeys(("numpy", "pandas", "scikit-learn", "scipy", "mlops-assets"), "1.2.3")
     parameters: dict[str, Any] = {f"p{i}": rng.random() if i % 3 else rng.randrange(100) for i in range(11)}
     return RunRecord.model_validate(
         {
@@ -194,6 +194,7 @@ def ask() -> dict[str, float]:
 
 def floors(tracker: Any) -> dict[str, float]:
     import duckdb
+
     from mlops_assets.tracking.run_query import RunQuery
 
     file = Path(os.environ["MLOPS_HOME"]) / "plain.parquet"

@@ -16,7 +16,7 @@ LONGEST_CELL = 40
 LESS_NEEDED = ("stage", "kind", "seconds", "note", "created_at", "seed", "fold", "status")
 _VARIES = ("kind", "seed", "fold", "commit", "data_version")
 _IF_ANY = ("stage", "parent", "note")
-_DIGESTS = {"data_version", "commit", "code_version", "configuration", "fingerprint", "predictions"}
+_DIGESTS = {"split", "data_version", "commit", "code_version", "configuration", "fingerprint", "predictions"}
 _HEADS = {"created_at": "created", "data_version": "data", "run_id": "run"}
 
 
@@ -54,7 +54,9 @@ def print_groups(groups: Sequence[Group], metric: str, limit: int | None) -> Non
     title = f"{len(groups)} groups{more}, by {metric}; difference to the best, paired over seeds and folds"
     _print_fitting(title, cells, asked, numbers)
     if any(group.verdict == "not paired" for group in groups):
-        console.print("not paired: run both with the same --seed or --folds, on one data version", highlight=False)
+        console.print(
+            "not paired: run both with the same --seed or --folds, on one data version and split", highlight=False
+        )
 
 
 def fitting(cells: dict[str, list[str]], asked: Collection[str] = ()) -> tuple[list[str], list[str]]:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # A change of what segments hold is a new folder: versions of this program side by side disturb each other in nothing.
-FORMAT = "1"
+FORMAT = "2"
 READ_IDS = 2_048
 ATTEMPTS = 5
 log = logging.getLogger(__name__)

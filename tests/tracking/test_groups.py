@@ -133,6 +133,17 @@ def test_only_what_is_comparable_is_compared(tracker: Tracker) -> None:
     assert difference is not None and difference.pairs == 2
 
 
+def test_runs_that_were_judged_on_other_rows_are_no_pairs(tracker: Tracker) -> None:
+    log_runs(tracker.event_log, runs_of("a", [1.0, 2.0], settings={"split": "x" * 64}))
+    log_runs(tracker.event_log, runs_of("b", [1.5, 2.6], settings={"split": "y" * 64}))
+    log_runs(tracker.event_log, runs_of("c", [1.5, 2.51], settings={"split": "x" * 64}))
+    assert {name: group.verdict for name, group in groups_of(tracker).items()} == {
+        "a": "best",
+        "b": "not paired",
+        "c": "worse",
+    }
+
+
 def test_a_metric_that_there_is_not_is_an_error(tracker: Tracker) -> None:
     assert groups_of(tracker) == {}
     log_runs(tracker.event_log, runs_of("a", [1.0]))
