@@ -101,7 +101,7 @@ def _artifacts(p: "OpenedProject") -> tuple[bool, str]:
 
 def _runs(p: "OpenedProject") -> tuple[bool, str]:
     """Runs whose record.json is there and whose event is not: their process died in between."""
-    tracked = {record.run_id for record in p.tracker.records()}
+    tracked = set(p.tracker.run_ids())
     kept = {path.split("/")[-2] for path in p.artifacts.list_documents(f"runs/{p.project.name}")}
     lost = kept - tracked
     if lost:

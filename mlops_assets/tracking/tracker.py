@@ -102,11 +102,15 @@ class Tracker:
 
     def subprojects(self) -> list[str]:
         """The subprojects that have runs."""
+        return self._distinct("subproject")
 
+    def run_ids(self) -> list[str]:
+        """The ids of all runs."""
+        return self._distinct("run_id")
+
+    def _distinct(self, column: str) -> list[str]:
         def ask(connection: "DuckDBPyConnection", view: View) -> list[str]:
-            if not view.columns["run_id"].stored:
-                return []
-            text = f"select distinct {_sql(view, 'subproject')} from {view.source.text} order by 1"
+            text = f"select distinct {_sql(view, column)} from {view.source.text} order by 1"
             return [row[0] for row in connection.execute(text, view.source.values).fetchall()]
 
         return self.reader.ask(ask)

@@ -113,6 +113,13 @@ def test_a_home_whose_name_looks_like_a_pattern(sqlite_log: EventLog, tmp_path: 
     assert len(tracker.records()) == 1 and len(tracker.rows(RunQuery()).rows) == 1
 
 
+def test_an_index_that_cannot_be_written_says_so(sqlite_log: EventLog, tmp_path: Path) -> None:
+    log_runs(sqlite_log, [record(1)])
+    (tmp_path / "index").write_text("a file where the folder should be")
+    with pytest.raises(MlopsError, match="the index of runs cannot be written in .*index/.*: Not a directory"):
+        Tracker(sqlite_log, PROJECT, tmp_path / "index").records()
+
+
 def test_the_row_of_a_record_of_a_later_version_is_read_all_the_same(tracker: Tracker) -> None:
     import json
 
