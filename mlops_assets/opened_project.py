@@ -10,12 +10,15 @@ from mlops_assets.assets.configuration import plan, register
 from mlops_assets.assets.following import OnArrival
 from mlops_assets.assets.launch import Ports, Request, prepare, remember_code
 from mlops_assets.assets.lifecycle import STEPS
+from mlops_assets.assets.replaying import replay
 from mlops_assets.assets.way import Arrived
 from mlops_assets.automation.jobs import experiment_job, op_name, train_job
 from mlops_assets.checks import ExpectationChecks
 from mlops_assets.tracking.failures import Unfinished, unfinished
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.registry import Registry
+from mlops_assets.tracking.replay import Replay
+from mlops_assets.tracking.state import RunState
 from mlops_assets.tracking.tracker import Tracker
 from partitions.catalogue import Changes, SubprojectConfiguration, catalogue
 from partitions.errors import ArtifactError, MlopsError
@@ -152,6 +155,22 @@ class OpenedProject:
     def record(self, run_id: str) -> RunRecord:
         """One run, complete. Takes any beginning or end of its id that no other run shares."""
         return self.tracker.find(run_id)
+
+    def state(self, run: str | RunRecord) -> RunState:
+        """The complete state of a run: configuration, data, model, results, predict, the frame after every step.
+
+        Nothing is read until it is asked for; not even whether there is such a run, where the id is a complete one.
+        """
+        return RunState(run, self.tracker, self.home)
+
+    def replay(self, run_id: str, *, threads: int | None = None) -> Replay:
+        """Run the same again, in a new process and never from a cache: identical, or what differs and since when.
+
+        A run of kind ``replay`` is tracked. Raises MlopsError, before anything starts, for a run that did not succeed
+        or whose code, data or configuration cannot be had any more.
+        """
+        record = self.tracker.find(run_id)
+        return replay(self._ports(), self.project, record, self.tracker.records([record.subproject]), threads)
 
     def configuration_file(self, run_id: str) -> str:
         """The run configuration file of a run: give it to ``mlops run -c`` to run the same again."""
