@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TOP = 5
-QUANTILES = {"min": 0.0, "q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95, "max": 1.0}
+QUANTILES = {"q05": 0.05, "q25": 0.25, "median": 0.5, "q75": 0.75, "q95": 0.95}
 
 
 def profile(rows: "pd.DataFrame", unlisted: Collection[str] = ()) -> "pd.DataFrame":
@@ -20,7 +20,21 @@ def profile(rows: "pd.DataFrame", unlisted: Collection[str] = ()) -> "pd.DataFra
     import pandas as pd
 
     described = {str(name): _column(rows[name], str(name) not in unlisted) for name in rows.columns}
-    columns = ["dtype", "rows", "missing", "missing_share", "unique", "mean", "std", *QUANTILES, "first", "last", "top"]
+    columns = [
+        "dtype",
+        "rows",
+        "missing",
+        "missing_share",
+        "unique",
+        "mean",
+        "std",
+        "min",
+        *QUANTILES,
+        "max",
+        "first",
+        "last",
+        "top",
+    ]
     return pd.DataFrame.from_dict(described, orient="index", columns=columns).rename_axis("column")
 
 
@@ -50,9 +64,10 @@ def _top(counts: "pd.Series[int]") -> str:
 
 def _spread(there: "pd.Series[Any]", listed: bool) -> list[Any]:
     """Mean, standard deviation, quantiles, first and last; None where the column has none, or they may not be shown."""
+    import numpy as np
     import pandas as pd
 
-    nothing: list[Any] = [None] * (2 + len(QUANTILES))
+    nothing: list[Any] = [None] * (4 + len(QUANTILES))
     if there.empty or not listed:
         return [*nothing, None, None]
     if pd.api.types.is_datetime64_any_dtype(there.dtype):
@@ -60,7 +75,10 @@ def _spread(there: "pd.Series[Any]", listed: bool) -> list[Any]:
     if not pd.api.types.is_numeric_dtype(there.dtype) or pd.api.types.is_complex_dtype(there.dtype):
         return [*nothing, None, None]
     numbers = there.astype("float64")
-    return [numbers.mean(), numbers.std(), *numbers.quantile(list(QUANTILES.values())).tolist(), None, None]
+    # With infinities among them there is no standard deviation.
+    with np.errstate(invalid="ignore"):
+        between = numbers.quantile(list(QUANTILES.values())).tolist()
+        return [numbers.mean(), numbers.std(), numbers.min(), *between, numbers.max(), None, None]
 
 
 def _hashable(values: "pd.Series[Any]") -> bool:

@@ -35,9 +35,9 @@ def walk(pipeline: Pipeline[Any, Any], model: Any, rows: "pd.DataFrame") -> Walk
     *before, last = _named_steps(model)
     for name, step in before:
         # "passthrough", None, and what only resamples the train rows change nothing here.
-        if hasattr(step, "transform"):
-            current = step.transform(current)
-        frames[name] = _frame(current, rows.index, list(_names_by_step(step, names)))
+        changes = hasattr(step, "transform")
+        current = step.transform(current) if changes else current
+        frames[name] = _frame(current, rows.index, list(_names_by_step(step, names)) if changes else [names])
         names = list(frames[name].columns)
     frames[last[0]] = predictions
     return Walked(given, frames)
@@ -86,7 +86,7 @@ def _named_steps(model: Any) -> list[tuple[str, Any]]:
 def _names_by_step(step: Any, given: list[str]) -> Iterator[list[str]]:
     """The names a step may have for its columns, the most telling first."""
     naming = getattr(step, "get_feature_names_out", None)
-    for arguments in ((), (given,)):
+    for arguments in ((given,), ()):
         if callable(naming):
             try:
                 yield [str(name) for name in naming(*arguments)]

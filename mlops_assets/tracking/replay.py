@@ -140,6 +140,8 @@ class Replay(Value):
     def __repr__(self) -> str:
         return "\n".join(self.lines())
 
+    __str__ = __repr__
+
     def _repr_html_(self) -> str:
         first, *rest = self.lines()
         listed = "".join(f"<li>{escape(line)}</li>" for line in rest)

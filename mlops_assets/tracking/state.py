@@ -1,10 +1,12 @@
 """The complete state of a run: what went in, what was fitted, what came out. Each part is read when it is asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.learning.determinism import limited_threads
 from mlops_assets.learning.user_code import user_code
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.state_steps import StepDifference, first_difference
@@ -132,7 +134,7 @@ class RunState:
         dataset, where they are not already.
         """
         given = self._features(rows)
-        with user_code(f"run {self.record.run_id}: {type(self.pipeline).__name__}.predict"):
+        with self._as_it_ran(f"{type(self.pipeline).__name__}.predict"):
             return self.loaded.predict(given)
 
     def steps(self, rows: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
@@ -241,11 +243,17 @@ class RunState:
             results += [name for name in rows.columns if str(name).startswith("probability_")]
         return treat_once(rows.drop(columns=results, errors="ignore"), schema, self._home.secret())
 
+    @contextmanager
+    def _as_it_ran(self, what: str) -> Iterator[None]:
+        """With as many threads as the run had: more may change the last bit. Errors of its code name the run."""
+        with limited_threads(self.record.environment.threads), user_code(f"run {self.record.run_id}: {what}"):
+            yield
+
     def _walked(self, rows: "pd.DataFrame") -> "dict[str, pd.DataFrame]":
         from mlops_assets.learning.steps import walk
 
         given = self._features(rows)
-        with user_code(f"run {self.record.run_id}: steps of {type(self.model).__name__}"):
+        with self._as_it_ran(f"steps of {type(self.model).__name__}"):
             walked = walk(self.pipeline, self.model, given)
         return {GIVEN: walked.given, **walked.steps}
 

@@ -63,13 +63,13 @@ class StepDifference:
         return "; ".join(said)
 
     def __repr__(self) -> str:
-        return f"<the runs part at step {self.position}, {self.step!r}: {self.reason}>"
+        return f"<the runs part at {self.step!r}: {self.reason}>"
 
     def _repr_html_(self) -> str:
         from html import escape
 
         shown = self.examples.to_html() if self.examples is not None else ""
-        return f"<p>The runs part at step {self.position}, <b>{escape(self.step)}</b>: {escape(self.reason)}</p>{shown}"
+        return f"<p>The runs part at <b>{escape(self.step)}</b>: {escape(self.reason)}</p>{shown}"
 
 
 def first_difference(
