@@ -14,7 +14,7 @@ from mlops_assets.assets.recording import died
 from mlops_assets.assets.travel import travel
 from mlops_assets.assets.way import Arrived, Origin, RunPlan, Way
 from mlops_assets.tracking.record import CodeIdentity, RunError, RunRecord, new_run_id
-from mlops_assets.tracking.replay import Replay, RowDifference, compare_rows, judge
+from mlops_assets.tracking.replay import Replay, compare_rows, judge
 from mlops_assets.tracking.stored_run import altered, stored_configuration, stored_results
 from partitions.catalogue import SubprojectConfiguration
 from partitions.errors import CodeVersionError, MlopsError
@@ -73,10 +73,15 @@ def replay(
             f"`mlops run {record.subproject}` makes a new run"
         )
     artifacts = ArtifactStore(ports.home.artifacts_url)
-    changed = altered(record, artifacts)
+    # Looked at before: equal bytes are stored once, so that the same results written again put right a damaged file.
+    changed, before = altered(record, artifacts), stored_results(record, artifacts)
     recipe = Recipe.of(record, stored_configuration(record, artifacts))
     again = follow(ports, project, recipe if threads is None else replace(recipe, threads=threads))
-    return judge(record, again, _rows(record, again, artifacts), changed, known)
+    after = stored_results(again, artifacts)
+    rows = compare_rows(before, after) if before is not None and after is not None else None
+    left = altered(record, artifacts) if changed else []
+    told = [line if line in left else f"{line}; the replay has put it right" for line in changed]
+    return judge(record, again, rows, told, known)
 
 
 def follow(ports: Ports, project: Project, recipe: Recipe) -> RunRecord:
@@ -173,8 +178,3 @@ def _version(recipe: Recipe) -> CodeVersion:
 def _artifact(uri: str | None) -> Artifact | None:
     """The artifact at an address; its size is not recorded, and reading checks the digest."""
     return Artifact(uri=uri, digest=uri.rsplit("/", 1)[1].partition(".")[0], bytes=0) if uri is not None else None
-
-
-def _rows(record: RunRecord, again: RunRecord, artifacts: ArtifactStore) -> RowDifference | None:
-    before, after = stored_results(record, artifacts), stored_results(again, artifacts)
-    return compare_rows(before, after) if before is not None and after is not None else None

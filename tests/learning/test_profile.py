@@ -1,5 +1,7 @@
 """Rows described column by column."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -17,7 +19,7 @@ def test_numbers_have_counts_and_quantiles_and_texts_their_most_frequent_values(
             "time": pd.date_range("2026-01-01", periods=100, freq="h", tz="UTC"),
         }
     )
-    described = profile(rows)
+    described: Any = profile(rows)
     assert list(described.index) == list(rows.columns)
     number = described.loc["number"]
     assert (number["rows"], number["missing"], number["missing_share"], number["unique"]) == (100, 1, 0.01, 99)
@@ -31,7 +33,7 @@ def test_numbers_have_counts_and_quantiles_and_texts_their_most_frequent_values(
 
 def test_nothing_is_told_of_the_values_of_private_columns() -> None:
     rows = pd.DataFrame({"income": [1.0, 2.0, 3.0], "name": ["Ada", "Ada", "Bob"], "x": [1.0, 2.0, 3.0]})
-    described = profile(rows, unlisted={"income", "name"})
+    described: Any = profile(rows, unlisted={"income", "name"})
     assert described.loc["income", "missing"] == 0 and described.loc["name", "unique"] == 2
     hidden = described.loc[["income", "name"]].drop(columns=["dtype", "rows", "missing", "missing_share", "unique"])
     assert hidden.replace("", None).isna().to_numpy().all()
@@ -40,7 +42,7 @@ def test_nothing_is_told_of_the_values_of_private_columns() -> None:
 
 def test_columns_of_nothing_of_infinities_and_of_lists_are_described() -> None:
     rows = pd.DataFrame({"none": [None, None], "big": [np.inf, 1.0], "list": [[1], [1]], "whole": [1, 1]})
-    described = profile(rows)
+    described: Any = profile(rows)
     assert described.loc["none", "missing"] == 2 and described.loc["none", "unique"] == 0
     assert described.loc["big", "max"] == np.inf
     assert described.loc["list", "top"] == "[1] (2)"
