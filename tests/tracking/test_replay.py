@@ -65,7 +65,7 @@ def record(hours: float = 0.0, **changes: object) -> RunRecord:
     return RunRecord.model_validate(fields)
 
 
-def stored(artifacts: ArtifactStore, **changes: object) -> RunRecord:
+def stored(artifacts: ArtifactStore) -> RunRecord:
     """A run whose artifacts and record.json are in the store."""
     configuration = RunConfiguration(data_version="d" * 64, params={"alpha": 2.0}, seed=7)
     contents = {
@@ -74,7 +74,7 @@ def stored(artifacts: ArtifactStore, **changes: object) -> RunRecord:
         "model": (b"a model", ".model"),
     }
     entries = {name: ArtifactEntry(**artifacts.put(*content).model_dump()) for name, content in contents.items()}
-    made = record(artifacts=entries, **changes)
+    made = record(artifacts=entries)
     artifacts.write_document(document_path(made), to_text(made))
     return made
 

@@ -1,5 +1,7 @@
 """The first step at which two runs part."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,21 +11,27 @@ from hypothesis import strategies as st
 from mlops_assets.tracking.state_steps import column_differs, first_difference
 
 
+def categories(*values: str | None) -> "pd.Series[Any]":
+    return pd.Series(values, index=list("abc"), dtype="str").astype("category")
+
+
 def frames() -> dict[str, pd.DataFrame]:
-    rows = pd.DataFrame({"x": [1.0, np.nan, 3.0], "c": pd.Categorical(["u", None, "v"])}, index=list("abc"))
+    rows = pd.DataFrame({"x": [1.0, np.nan, 3.0], "c": categories("u", None, "v")}, index=list("abc"))
     return {"features": rows, "scaled": rows[["x"]] * 2, "model": pd.DataFrame({"prediction": [1.0, 2.0, 3.0]})}
 
 
 def test_equal_frames_do_not_part_whatever_type_holds_the_values() -> None:
     other = frames()
-    other["features"] = other["features"].assign(c=["u", None, "v"], x=other["features"]["x"].astype("float32"))
+    other["features"] = other["features"].assign(
+        c=categories("u", None, "v").astype(object), x=other["features"]["x"].astype("float32")
+    )
     other["scaled"] = other["scaled"].astype(pd.SparseDtype("float64", np.nan))
     assert first_difference(frames(), other) is None
 
 
 def test_the_first_step_that_differs_is_told_with_rows_columns_and_by_how_much() -> None:
     other = frames()
-    other["features"] = other["features"].assign(c=pd.Categorical(["u", "v", "u"]))
+    other["features"] = other["features"].assign(c=categories("u", "v", "u"))
     other["model"] = other["model"] + 100.0
     found = first_difference(frames(), other)
     assert found is not None and (found.step, found.position, found.other_step) == ("features", 1, "features")
