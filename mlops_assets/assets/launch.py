@@ -98,7 +98,7 @@ def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -
     code, environment = _code(ports, project, reference, request.revision)
     _check(project, _in_pages(registry, keys, request.follow_best), request if environment is None else None)
     origin = Origin(
-        code=_identity(code),
+        code=identity_of(code),
         lock=code.lock,
         kind=request.kind,
         dagster_run_id=request.dagster_run_id,
@@ -230,9 +230,12 @@ def remember_code(home: Home, project: Project) -> str:
     return _opened[key]
 
 
-def _identity(code: CodeVersion) -> CodeIdentity:
+def identity_of(code: CodeVersion) -> CodeIdentity:
+    """A code version as records hold it."""
     return CodeIdentity(
         digest=code.digest,
+        tree=code.tree,
+        framework=code.framework,
         commit=code.commit,
         branch=code.branch,
         dirty=code.dirty,
