@@ -3,10 +3,11 @@
 from pathlib import Path
 
 from mlops_assets.assets.launch import remember_code
+from mlops_assets.opened.choosing import Choosing
 from mlops_assets.opened.launching import Launching
 from mlops_assets.opened.launching import RunsFailed as RunsFailed
 from mlops_assets.opened.overseeing import Overseeing
-from mlops_assets.opened.reading import Reading
+from mlops_assets.opened.repeating import Repeating
 from resources.home import Home
 from resources.workspace import find_project
 
@@ -21,5 +22,5 @@ def open_project(name: str | None = None, home: str | Path | None = None) -> "Op
     return opened
 
 
-class OpenedProject(Launching, Overseeing, Reading):
+class OpenedProject(Launching, Overseeing, Choosing, Repeating):
     """One project, with its registered subprojects, its runs and the ways to make new ones."""

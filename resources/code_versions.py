@@ -52,6 +52,11 @@ def framework_version() -> str:
         return "unpackaged"
 
 
+def code_digest(tree: str, framework: str, lock: str) -> str:
+    """What identifies code: the digests of its files and of the lock file, and the framework's version."""
+    return digest_of({"tree": tree, "framework": framework, "lock": lock})
+
+
 class CodeVersions:
     """The code versions of projects, in git or outside of it. Never changes a repository or its index."""
 
@@ -157,7 +162,7 @@ class CodeVersions:
         return folder
 
     def _version(self, tree: str, lock: str) -> CodeVersion:
-        digest = digest_of({"tree": tree, "framework": self.framework, "lock": lock})
+        digest = code_digest(tree, self.framework, lock)
         return CodeVersion(digest=digest, tree=tree, framework=self.framework, lock=lock)
 
 

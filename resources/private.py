@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 HASH_CHARACTERS = 32
+HASH = f"[0-9a-f]{{{HASH_CHARACTERS}}}"
 
 
 def treat(frame: "pd.DataFrame", schema: DataSchema, secret: bytes) -> "pd.DataFrame":
@@ -34,6 +35,23 @@ def treat(frame: "pd.DataFrame", schema: DataSchema, secret: bytes) -> "pd.DataF
         if how == "hash" and column in treated.columns:
             treated[column] = _hashed(treated[column], secret)
     return treated
+
+
+def treat_once(frame: "pd.DataFrame", schema: DataSchema, secret: bytes) -> "pd.DataFrame":
+    """As ``treat``, for rows that may come from a dataset: a column that holds nothing but hashes stays as it is."""
+    hashed = {column: frame[column] for column, how in schema.treatments.items() if how == "hash" and column in frame}
+    kept = {column: values for column, values in hashed.items() if _is_hashed(values)}
+    treated = treat(frame.drop(columns=list(kept)), schema, secret)
+    if not kept:
+        return treated
+    # By position: the index may be another one now. The columns stay where they were.
+    restored = treated.assign(**{column: values.array for column, values in kept.items()})
+    return restored[[column for column in frame.columns if column in restored.columns]]
+
+
+def _is_hashed(values: "pd.Series[Any]") -> bool:
+    there = values.dropna()
+    return len(there) > 0 and bool(there.astype(str).str.fullmatch(HASH).all())
 
 
 def _hashed(values: "pd.Series[Any]", secret: bytes) -> "pd.Series[Any]":

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from mlops_assets.assets.recording import died
 from mlops_assets.assets.travel import travel
 from mlops_assets.assets.way import Arrived, Origin, RunPlan, Way
+from mlops_assets.tracking.best import BestConfigurations
 from mlops_assets.tracking.record import CodeIdentity, Kind, RunError, new_run_id
 from mlops_assets.tracking.registry import Registry
 from partitions.catalogue import SubprojectConfiguration
@@ -44,6 +45,7 @@ class Request:
 
     ``ingest``: take a new snapshot "always", only where there is none ("missing"), or "never" (raises where there is
     none). ``runs``: False stops after the dataset. ``revision``: a code version to run instead of the code at hand.
+    ``follow_best``: start from the best configuration where one was chosen, instead of what is registered.
     """
 
     configuration: RunConfiguration = field(default_factory=RunConfiguration)
@@ -51,6 +53,7 @@ class Request:
     runs: bool = True
     window: Window | None = None
     revision: str | None = None
+    follow_best: bool = False
     kind: Kind = "dev"
     dagster_run_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
@@ -67,18 +70,19 @@ class Launch:
     template: Way
     versions: dict[str, str | None]
     configuration: RunConfiguration | None
+    follow_best: bool
     environment: Environment | None
 
     def ways(self) -> Iterator[Way]:
         """One way per subproject, made when it is asked for: never do thousands of configurations lie in memory."""
-        for registered in _in_pages(self.registry, list(self.versions)):
-            version = self.versions[registered.key]
+        for base in _in_pages(self.registry, list(self.versions), self.follow_best):
+            version = self.versions[base.registered.key]
             yield replace(
                 self.template,
-                subproject=registered,
+                subproject=base.registered,
                 fresh=version is None,
                 data_version=version,
-                runs=_plans(registered, self.configuration) if self.configuration is not None else (),
+                runs=_plans(base.params, self.configuration) if self.configuration is not None else (),
             )
 
 
@@ -92,9 +96,9 @@ def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -
     reference = PipelineReference.of(project.pipeline)
     first = registry.configurations(keys[:1])
     code, environment = _code(ports, project, reference, request.revision)
-    _check(project, _in_pages(registry, keys), request if environment is None else None)
+    _check(project, _in_pages(registry, keys, request.follow_best), request if environment is None else None)
     origin = Origin(
-        code=_identity(code),
+        code=identity_of(code),
         lock=code.lock,
         kind=request.kind,
         dagster_run_id=request.dagster_run_id,
@@ -115,7 +119,8 @@ def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -
         threads=ports.compute.threads,
     )
     versions = _data_versions(ports, project.name, keys, request)
-    return Launch(registry, template, versions, configuration if request.runs else None, environment)
+    asked = configuration if request.runs else None
+    return Launch(registry, template, versions, asked, request.follow_best, environment)
 
 
 def launch(ports: Ports, project: Project, keys: list[str], request: Request) -> Iterator[Arrived]:
@@ -139,34 +144,48 @@ def launch(ports: Ports, project: Project, keys: list[str], request: Request) ->
             yield died(way, RunError(message=message, traceback=outcome.error.traceback))
 
 
-def _in_pages(registry: Registry, keys: list[str]) -> Iterator[SubprojectConfiguration]:
-    """The registered configurations of these subprojects, a page of them in memory at a time."""
+@dataclass(frozen=True)
+class Base:
+    """What a run of a subproject starts from, before anything is asked for: registered configuration and parameters.
+
+    Of the parameters, the defaults of the code are left to the code version that runs.
+    """
+
+    registered: SubprojectConfiguration
+    params: dict[str, Any]
+
+
+def _in_pages(registry: Registry, keys: list[str], follow_best: bool) -> Iterator[Base]:
+    """What these subprojects start from, a page of them in memory at a time."""
+    choices = BestConfigurations(registry.event_log, registry.project)
     for start in range(0, len(keys), PAGE):
         page = keys[start : start + PAGE]
         registered = registry.configurations(page)
-        yield from (registered[key] for key in page)
+        best = choices.current(page) if follow_best else {}
+        for key in page:
+            params = best[key].parameters if key in best else declared_params(registered[key])
+            yield Base(registered[key], params)
 
 
-def _check(project: Project, registered: Iterable[SubprojectConfiguration], request: Request | None) -> None:
+def _check(project: Project, bases: Iterable[Base], request: Request | None) -> None:
     """Every subproject is registered; with a request, the code at hand takes its parameters.
 
     Thousands of subprojects have few different parameters, and each is bound once.
     """
     accepted = params_type(project.pipeline)
     bound: set[str] = set()
-    for configuration in registered:
+    for base in bases:
         if request is None:
             continue
-        asked = merge(declared_params(configuration), request.configuration.params)
+        asked = merge(base.params, request.configuration.params)
         if (text := canonical_json(asked)) not in bound:
-            bind_params(accepted, asked, f"{project.name}/{configuration.key}")
+            bind_params(accepted, asked, f"{project.name}/{base.registered.key}")
             bound.add(text)
 
 
-def _plans(registered: SubprojectConfiguration, configuration: RunConfiguration) -> tuple[RunPlan, ...]:
-    """One run, or one per fold. Parameters: what was registered beyond the code's defaults, then what is asked for."""
-    declared = declared_params(registered)
-    full = configuration.model_copy(update={"params": merge(declared, configuration.params)})
+def _plans(base: dict[str, Any], configuration: RunConfiguration) -> tuple[RunPlan, ...]:
+    """One run, or one per fold. Parameters: those of the base, then what is asked for."""
+    full = configuration.model_copy(update={"params": merge(base, configuration.params)})
     if full.folds is None or full.fold is not None:
         return (RunPlan(new_run_id(), full),)
     return tuple(RunPlan(new_run_id(), full.model_copy(update={"fold": fold})) for fold in range(full.folds))
@@ -211,9 +230,12 @@ def remember_code(home: Home, project: Project) -> str:
     return _opened[key]
 
 
-def _identity(code: CodeVersion) -> CodeIdentity:
+def identity_of(code: CodeVersion) -> CodeIdentity:
+    """A code version as records hold it."""
     return CodeIdentity(
         digest=code.digest,
+        tree=code.tree,
+        framework=code.framework,
         commit=code.commit,
         branch=code.branch,
         dirty=code.dirty,

@@ -79,16 +79,16 @@ def lifecycle_asset(project: Project, checks: DatasetChecks) -> dg.AssetsDefinit
 
 def _specs(project: Project) -> list[dg.AssetSpec]:
     name = project.name
-    upstream = {"dataset": "configuration", "model": "dataset", "metrics": "model"}
+    upstream = {"dataset": ("configuration",), "model": ("dataset", "best_config"), "metrics": ("model",)}
     said = {
         "dataset": "A snapshot of the live data, with a row key per row. Unchanged content has the same data version.",
-        "model": "The model trained on the dataset, and the record of the run that made it.",
+        "model": "The model of the best configuration (or of the one given), and the record of the run that made it.",
         "metrics": "Metrics of the model on its test rows: " + ", ".join(project.pipeline.metrics) + ".",
     }
     return [
         dg.AssetSpec(
             dg.AssetKey([name, step]),
-            deps=[dg.AssetKey([name, upstream[step]])],
+            deps=[dg.AssetKey([name, above]) for above in upstream[step]],
             description=said[step],
             skippable=True,
             kinds={"python"},
@@ -136,6 +136,7 @@ class LifecycleWalk:
             fields.request(),
             ingest="always" if "dataset" in selection.steps else "never",
             runs="model" in selection.steps,
+            follow_best=True,
             dagster_run_id=context.run.run_id,
         )
 

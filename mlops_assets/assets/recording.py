@@ -98,6 +98,7 @@ def new_record(way: Way, plan: RunPlan, data_version: str | None) -> RunRecord:
         project=way.subproject.project,
         subproject=way.subproject.key,
         kind=way.origin.kind,
+        parent=way.origin.parent,
         stage=way.origin.stage,
         code_version=code,
         data_version=data_version,

@@ -31,6 +31,7 @@ class Origin:
     code: CodeIdentity
     lock: str
     kind: Kind = "dev"
+    parent: str | None = None
     stage: str | None = None
     dagster_run_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli import annotate, apply, data, dev, doctor, history, init, run, runs, status
+from mlops_assets.cli import annotate, apply, best, data, dev, doctor, history, init, replay, run, runs, status
 from partitions.errors import MlopsError
 
 app = typer.Typer(
@@ -28,8 +28,10 @@ app.command()(run.run)
 app.command()(run.train)
 app.command()(runs.runs)
 app.command()(runs.show)
+app.add_typer(best.best, name="best")
 app.command()(annotate.note)
 app.command()(annotate.tag)
+app.command()(replay.replay)
 app.command()(doctor.doctor)
 app.command()(dev.dev)
 

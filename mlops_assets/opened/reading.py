@@ -9,6 +9,7 @@ from mlops_assets.tracking.annotations import Overlay
 from mlops_assets.tracking.groups import Group, direction_of, group_query, grouped
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.run_query import RunFields, RunQuery
+from mlops_assets.tracking.state import RunState
 from partitions.errors import ArtifactError, UnknownName, nearest
 from resources.parquet import decode
 
@@ -81,6 +82,13 @@ class Reading(Opened):
     def record(self, run_id: str) -> RunRecord:
         """One run, complete. Takes any beginning or end of its id that no other run shares."""
         return self.tracker.find(run_id)
+
+    def state(self, run: str | RunRecord) -> RunState:
+        """The complete state of a run: configuration, data, model, results, predict, the frame after every step.
+
+        Nothing is read until it is asked for; not even whether there is such a run, where the id is a complete one.
+        """
+        return RunState(run, self.tracker, self.home)
 
     def configuration_file(self, run_id: str) -> str:
         """The run configuration file of a run: give it to ``mlops run -c`` to run the same again."""

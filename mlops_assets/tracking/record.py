@@ -21,9 +21,14 @@ Status = Literal["succeeded", "failed", "pruned", "rejected"]
 
 
 class CodeIdentity(Value):
-    """Which code ran: its digest, and what is needed to find or rebuild it (see resources.code_versions)."""
+    """Which code ran: its digest, and what is needed to find or rebuild it (see resources.code_versions).
+
+    ``tree`` and ``framework`` are, with the environment's lock, what the digest is over.
+    """
 
     digest: str
+    tree: str | None = None
+    framework: str | None = None
     commit: str | None = None
     branch: str | None = None
     dirty: bool = False

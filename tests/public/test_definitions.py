@@ -8,11 +8,12 @@ import yaml
 from projects.flight_delays.definitions import defs
 
 GRAPH = """
+best_config <- experiments
 configuration <-
 dataset <- configuration
 experiments <- dataset
 metrics <- model
-model <- dataset
+model <- best_config, dataset
 """
 
 
