@@ -82,9 +82,10 @@ def test_data_is_as_old_as_its_last_snapshot_whatever_it_holds(folder: Path) -> 
     assert all(age.pop("without any") == 1 and list(age.values()) == [1] for age in ages)
 
 
-def test_the_fast_reading_of_datasets_says_what_dagster_says(folder: Path) -> None:
+def test_the_fast_reading_of_datasets_says_what_dagster_says(folder: Path, stored_in: str) -> None:
     declare(folder, {f"s{number}": float(number) for number in range(5)}, {"s3": "ingest"})
     p = opened(folder)
+    assert stored_in in type(p.event_log.instance.event_log_storage).__name__.lower()
     with pytest.raises(RunsFailed):
         p.train()
     p.train(["s1"])
@@ -143,6 +144,7 @@ def test_sorted_by_any_column_with_what_has_no_value_last(folder: Path) -> None:
         narrowed(statuses, ["change"])
 
 
+@pytest.mark.usefixtures("stored_in")
 def test_groups_of_a_tag_count_and_average(folder: Path) -> None:
     declare(folder, {"a1": 1.0, "a2": 20.0, "b1": 3.0}, {"b1": "fit"})
     p = opened(folder)
