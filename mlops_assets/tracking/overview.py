@@ -33,9 +33,7 @@ class SubprojectStatus:
     configuration: str
     tags: Mapping[str, str]
     dataset: LatestDataset | None = None
-    runs: int = 0
-    failed: int = 0
-    last: RunRecord | None = None
+    latest: LatestRuns | None = None
     best: str | None = None
     stages: Mapping[str, Any] | None = None
     schedules: Mapping[str, Any] | None = None
@@ -52,6 +50,25 @@ class SubprojectStatus:
     @property
     def rows(self) -> int | None:
         return self.dataset.rows if self.dataset else None
+
+    @property
+    def runs(self) -> int:
+        return self.latest.runs if self.latest else 0
+
+    @property
+    def failed(self) -> int:
+        """How many of the runs failed."""
+        return self.latest.failed if self.latest else 0
+
+    @property
+    def last_status(self) -> str | None:
+        """How the last run ended; known without reading its record."""
+        return self.latest.status if self.latest else None
+
+    @property
+    def last(self) -> RunRecord | None:
+        """The last run."""
+        return self.latest.last if self.latest else None
 
     def row(self) -> dict[str, Any]:
         """As plain data, with the same keys for every subproject."""
@@ -113,7 +130,7 @@ class Overview:
                     configuration=registered.get(key) or digest or "",
                     tags=tagged[key],
                     dataset=datasets.get(key),
-                    **_of_runs(runs.get(key)),
+                    latest=runs.get(key),
                 )
             )
         return statuses
@@ -140,10 +157,6 @@ def _state(declared: str | None, registered: str | None) -> State:
     if not registered:
         return "not applied"
     return "registered" if declared == registered else "changed"
-
-
-def _of_runs(latest: LatestRuns | None) -> dict[str, Any]:
-    return {"runs": latest.runs, "failed": latest.failed, "last": latest.last} if latest is not None else {}
 
 
 def chosen(
@@ -186,8 +199,7 @@ def narrowed(
     return [
         status
         for status in statuses
-        if (not states or status.state in states)
-        and (not failed or (status.last is not None and status.last.status == "failed"))
+        if (not states or status.state in states) and (not failed or status.last_status == "failed")
     ]
 
 
@@ -242,4 +254,4 @@ def by_state(statuses: Iterable[SubprojectStatus]) -> dict[str, int]:
 
 def by_last_status(statuses: Iterable[SubprojectStatus]) -> dict[str, int]:
     """How many last runs ended in which way; those without any run count as ``never run``."""
-    return dict(Counter(status.last.status if status.last else "never run" for status in statuses).most_common())
+    return dict(Counter(status.last_status or "never run" for status in statuses).most_common())
