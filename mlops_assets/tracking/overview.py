@@ -12,7 +12,7 @@ from typing import Any, Literal, get_args
 
 from mlops_assets.tracking.latest_datasets import LatestDataset, latest_datasets
 from mlops_assets.tracking.record import RunRecord, flat
-from mlops_assets.tracking.registry import Registry, configuration_asset
+from mlops_assets.tracking.registry import Registry
 from mlops_assets.tracking.tracker import LatestRuns, Tracker
 from partitions.catalogue import SubprojectConfiguration
 from partitions.errors import MlopsError, UnknownName, nearest
@@ -113,7 +113,7 @@ class Overview:
 
         Raises UnknownName where a pattern, or the tags, match nothing.
         """
-        registered = self._registered()
+        registered = self.registry.digests()
         tagged = self._tags(registered)
         keys = chosen(self.registry.project, tagged, patterns, tags or {})
         some = keys if patterns or tags else None
@@ -134,13 +134,6 @@ class Overview:
                 )
             )
         return statuses
-
-    def _registered(self) -> dict[str, str]:
-        """The digest of what is registered, by key. A partition that ``apply`` did not make has none."""
-        keys = self.registry.keys()
-        asset = configuration_asset(self.registry.project)
-        digests = self.registry.event_log.latest_data_versions(asset) if keys else {}
-        return {key: digests.get(key, "") for key in keys}
 
     def _tags(self, registered: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
         """The tags of every subproject; those no longer declared are read, as few as they are."""
