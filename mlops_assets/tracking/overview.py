@@ -15,6 +15,7 @@ from mlops_assets.tracking.record import RunRecord, flat
 from mlops_assets.tracking.registry import Registry
 from mlops_assets.tracking.tracker import LatestRuns, Tracker
 from partitions.catalogue import SubprojectConfiguration
+from partitions.changes import digests_of
 from partitions.errors import MlopsError, UnknownName, nearest
 
 State = Literal["registered", "changed", "not applied", "not declared"]
@@ -113,7 +114,8 @@ class Overview:
 
         Raises UnknownName where a pattern, or the tags, match nothing.
         """
-        registered = self.registry.digests()
+        digests = digests_of(self.declared)
+        registered = self._registered(digests)
         tagged = self._tags(registered)
         keys = chosen(self.registry.project, tagged, patterns, tags or {})
         some = keys if patterns or tags else None
@@ -121,8 +123,7 @@ class Overview:
         runs = self.tracker.latest(some)
         statuses = []
         for key in keys:
-            declared = self.declared.get(key)
-            digest = declared.digest if declared is not None else None
+            digest = digests.get(key)
             statuses.append(
                 SubprojectStatus(
                     subproject=key,
@@ -134,6 +135,18 @@ class Overview:
                 )
             )
         return statuses
+
+    def _registered(self, declared: Mapping[str, str]) -> dict[str, str]:
+        """The digest of what is registered, by key; none for a partition that ``apply`` did not make.
+
+        Where it is another one than that of what is declared, it is computed anew: an earlier version of this package
+        may have computed it otherwise, and that is no change.
+        """
+        registered = self.registry.digests()
+        differing = [key for key, digest in registered.items() if digest and declared.get(key, digest) != digest]
+        if differing:
+            registered |= digests_of(self.registry.configurations(differing))
+        return registered
 
     def _tags(self, registered: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
         """The tags of every subproject; those no longer declared are read, as few as they are."""

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from mlops_assets.cli.status import by_age
@@ -11,6 +12,7 @@ from mlops_assets.tracking.latest_datasets import latest_datasets
 from mlops_assets.tracking.overview import SubprojectStatus, by_last_status, by_state, grouped, narrowed, ordered
 from partitions.dynamic import add_keys
 from partitions.errors import MlopsError, UnknownName
+from resources.event_log import DATA_VERSION_TAG
 from tests.public.conftest import declare, opened
 
 
@@ -50,6 +52,17 @@ def test_each_state_in_one_listing_with_the_tags_of_what_is_gone(folder: Path) -
     assert statuses["gone"].tags == {"kind": "g"} and statuses["by_hand"].tags == {}
     assert by_state(statuses.values()) == {"registered": 1, "changed": 1, "not applied": 1, "not declared": 2}
     assert [s.subproject for s in narrowed(statuses.values(), ["changed", "not applied"])] == ["b", "new"]
+
+
+def test_a_digest_that_was_computed_otherwise_is_no_change(folder: Path) -> None:
+    p = opened(folder)
+    p.apply()
+    (event,) = p.event_log.latest(("lines", "configuration"), ["a"]).values()
+    asset, old = dg.AssetKey(["lines", "configuration"]), {DATA_VERSION_TAG: "0" * 64}
+    p.event_log.store([dg.AssetMaterialization(asset, partition="a", metadata=event.metadata, tags=old)])
+    assert p.registry.digests()["a"] == "0" * 64
+    status = of(p)["a"]
+    assert (status.state, status.configuration) == ("registered", p.declared()["a"].digest)
 
 
 def test_runs_are_counted_and_the_last_one_shown(folder: Path) -> None:
