@@ -24,10 +24,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("MLOPS_BACKEND", "inline")
-    for name in ("MLOPS_HOME", "DAGSTER_HOME"):
+    for name in ("MLOPS_HOME", "DAGSTER_HOME", "MLOPS_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
     yield tmp_path
     forget()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def stored_in(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test runs twice: with a home whose events are in SQLite, and with one whose events are in Postgres."""
+    if request.param == "postgres":
+        monkeypatch.setenv("MLOPS_DATABASE_URL", request.getfixturevalue("postgres_url"))
+    return str(request.param)
 
 
 def forget() -> None:
