@@ -17,7 +17,8 @@ from dagster._core.instance.ref import InstanceRef
 from dagster._core.storage.event_log import SqlEventLogStorage, SqlEventLogStorageTable
 
 from resources.event_storage.configured import placed
-from resources.event_storage.entries import AssetEvent, RunStep, entries, planned_entries
+from resources.event_storage.entries import AssetEvent, entries, planned_entries
+from resources.event_storage.entries import RunStep as RunStep
 from resources.home import Home
 
 DATA_VERSION_TAG = "dagster/data_version"

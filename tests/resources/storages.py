@@ -20,6 +20,12 @@ OURS = ("mlops_assets.tracking.home_storage", "HomeStorage")
 
 def open_instance(folder: Path, ours: bool, url: str = "") -> dg.DagsterInstance:
     """A Dagster instance over the files of ``folder``, or the database ``url``, with our storage or Dagster's own."""
+    write_settings(folder, ours, url)
+    return dg.DagsterInstance.from_config(str(folder))
+
+
+def write_settings(folder: Path, ours: bool, url: str = "") -> None:
+    """The dagster.yaml of such an instance; nothing is made yet."""
     folder.mkdir(parents=True, exist_ok=True)
     place = {"postgres_url": url} if url else {"base_dir": str(folder)}
     stock = {"postgres" if url else "sqlite": place}
@@ -27,7 +33,6 @@ def open_instance(folder: Path, ours: bool, url: str = "") -> dg.DagsterInstance
     (folder / "dagster.yaml").write_text(
         yaml.safe_dump({"telemetry": {"enabled": False}, "storage": custom if ours else stock})
     )
-    return dg.DagsterInstance.from_config(str(folder))
 
 
 def step(run_id: str) -> RunStep:
