@@ -13,6 +13,7 @@ from mlops_assets.assets.lifecycle import STEPS
 from mlops_assets.assets.way import Arrived
 from mlops_assets.automation.jobs import experiment_job, op_name, train_job
 from mlops_assets.checks import ExpectationChecks
+from mlops_assets.tracking.compare.compared_runs import Sources
 from mlops_assets.tracking.failures import Unfinished, unfinished
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.registry import Registry
@@ -32,6 +33,7 @@ from resources.workspace import find_project
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mlops_assets.tracking.compare.comparison import Comparison
     from resources.models import LoadedModel
 
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
@@ -160,6 +162,16 @@ class OpenedProject:
     def results(self, run_id: str) -> "pd.DataFrame":
         """The results of a run by row key: key, split, fold, truth, prediction (and probabilities)."""
         return decode(self._artifact(run_id, "results"))
+
+    def compare(self, *runs: str, across_subprojects: bool = False) -> "Comparison":
+        """What differs between runs and which is better, down to the row; the first run named is the base.
+
+        Raises NotComparable for runs of several subprojects, unless asked for: their results are of other rows.
+        """
+        from mlops_assets.tracking.compare.comparison import compare
+
+        records = [self.tracker.find(run) for run in runs]
+        return compare(records, Sources.of(self.home, self.project), across_subprojects=across_subprojects)
 
     def model(self, run_id: str) -> "LoadedModel":
         """The model of a run, loaded from its file, with the predict of the code that trained it."""

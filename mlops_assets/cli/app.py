@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli import apply, dev, doctor, init, run, runs, status
+from mlops_assets.cli import apply, compare, dev, doctor, init, run, runs, status
 from partitions.errors import MlopsError
 
 app = typer.Typer(
@@ -26,6 +26,7 @@ app.command()(run.run)
 app.command()(run.train)
 app.command()(runs.runs)
 app.command()(runs.show)
+app.command()(compare.compare)
 app.command()(doctor.doctor)
 app.command()(dev.dev)
 
