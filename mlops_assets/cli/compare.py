@@ -48,7 +48,7 @@ def compare(
         for note in comparison.notes:
             console.print(Text(printable(f"note: {note}"), style="yellow"), soft_wrap=True)
         for section in sections:
-            _print(section)
+            _print(section.turned)
 
 
 def _write(file: Path, text: str) -> None:

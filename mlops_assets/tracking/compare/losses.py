@@ -26,7 +26,6 @@ OF_METRIC: Mapping[str, Loss] = {
 }
 OF_NUMBERS = ("absolute error", "squared error")
 NEEDS_PROBABILITIES = ("log loss", "brier")
-LEAST = 1e-15
 
 
 def loss_for(metrics: Iterable[str], results: "Sequence[pd.DataFrame]", regression: bool) -> Loss:
@@ -86,7 +85,7 @@ def losses(loss: Loss, results: "pd.DataFrame") -> "np.ndarray[Any, Any]":
         truth = np.where(truth == names[1], names[1], "")
     is_class = np.column_stack([truth == name for name in names]).astype(float)
     if loss == "log loss":
-        return np.asarray(-np.log(np.clip((likely * is_class).sum(axis=1), LEAST, 1.0)))
+        return np.asarray(-np.log(np.clip((likely * is_class).sum(axis=1), np.finfo(float).eps, 1.0)))
     squared = ((likely - is_class) ** 2).sum(axis=1)
     # Of two classes, each says the same.
     return np.asarray(squared / 2.0 if len(names) == 2 else squared)

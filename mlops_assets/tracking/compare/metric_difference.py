@@ -39,7 +39,8 @@ def table_of(runs: ComparedRuns, by_part: dict[str, dict[str, dict[str, float]]]
     better = runs.sources.better
     lines = []
     for part, of_run in by_part.items():
-        for name in dict.fromkeys(name for metrics in of_run.values() for name in metrics):
+        there = dict.fromkeys(name for metrics in of_run.values() for name in metrics)
+        for name in [*(name for name in better if name in there), *(name for name in there if name not in better)]:
             values = {label: of_run.get(label, {}).get(name, math.nan) for label in runs.labels}
             way = better.get(name)
             base = values[runs.base]

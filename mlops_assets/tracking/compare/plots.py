@@ -70,7 +70,7 @@ def _errors(rows: RowComparison, chosen: "pd.DataFrame", label: str) -> bytes:
     axes.plot([low, high], [low, high], color=ACCENT, linewidth=1.0)
     if rows.regression:
         axes.plot([low, high], [-low, -high], color=ACCENT, linewidth=1.0, linestyle="--")
-        axes.set_title(f"above and below the dashed cross, {rows.base} is nearer to the truth", fontsize=9)
+        axes.set_title(f"above or below both lines {rows.base} is nearer to the truth", fontsize=9)
     else:
         axes.set_title(f"above the line {rows.base} is better", fontsize=9)
     unit = rows.loss if not rows.regression else "prediction - truth"

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
 LONGEST_CELL = 80
 LONGEST_ID = 12
+MOST_COLUMNS = 14
+MOST_TURNED = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,17 @@ class Section:
             return []
         names = range(len(self.table.columns))
         return [all(_is_number(value) for value in self.table.iloc[:, place].dropna()) for place in names]
+
+    @property
+    def turned(self) -> "Section":
+        """A table of many columns on its side, its first five lines as columns, so that a terminal can hold it."""
+        import pandas as pd
+
+        if self.table is None or len(self.table.columns) <= MOST_COLUMNS:
+            return self
+        heads, *fields = zip(*self.lines[:MOST_TURNED], strict=True) if self.lines else [()]
+        lines = [[name, *values] for name, values in zip(self.columns[1:], fields, strict=False)]
+        return Section(self.title, pd.DataFrame(lines, columns=[self.columns[0], *heads], dtype=object), self.said)
 
 
 def cell(value: Any) -> str:
@@ -74,7 +87,7 @@ def short(table: "pd.DataFrame", *names: str) -> "pd.DataFrame":
 def as_text(headline: str, sections: list[Section], notes: tuple[str, ...]) -> str:
     """All of it as plain text."""
     parts = [printable(headline), *(f"note: {printable(note)}" for note in notes)]
-    for section in sections:
+    for section in (section.turned for section in sections):
         parts.append("\n".join([f"\n{section.title}", *([section.said] if section.said else []), *_aligned(section)]))
     return "\n".join(parts)
 

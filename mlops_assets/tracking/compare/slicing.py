@@ -49,11 +49,17 @@ def _numbers(column: "pd.Series[Any]", missing: "np.ndarray[Any, Any]") -> Group
     if few:
         return _values(column, missing, ordered=True)
     finite = values[np.isfinite(values)]
-    if not len(finite):
-        return None
-    edges = np.unique(np.quantile(finite, np.linspace(0, 1, BINS + 1), method="nearest"))
-    codes = np.clip(np.searchsorted(edges[1:-1], values, side="right"), 0, max(0, len(edges) - 2))
-    names = [f"{low:.6g} to {high:.6g}" for low, high in itertools.pairwise(edges)]
+    edges = np.quantile(finite, np.linspace(0, 1, BINS + 1), method="nearest")
+    # A value that fills a whole bin (no rain at all) is a group of its own; the others are parted without it.
+    heavy = np.unique(edges[:-1][edges[:-1] == edges[1:]])
+    light = finite[~np.isin(finite, heavy)]
+    codes = np.searchsorted(heavy, values)
+    names = [_name(float(value)) for value in heavy]
+    if len(light):
+        parts = np.unique(np.quantile(light, np.linspace(0, 1, max(2, BINS - len(heavy)) + 1), method="nearest"))
+        inner = np.searchsorted(parts[1:-1], values, side="right")
+        codes = np.where(np.isin(values, heavy), codes, len(heavy) + inner)
+        names += [f"{low:.6g} to {high:.6g}" for low, high in itertools.pairwise(parts)] or [_name(float(parts[0]))]
     return _with_missing(codes, names, missing)
 
 
