@@ -131,24 +131,41 @@ class Rivers:
         return compare(records, Sources.of(p.home, p.project), **options)
 
 
-@contextmanager
-def rivers_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rivers]:
+def new_project(folder: Path) -> Rivers:
+    """The project's files and rows in a folder; nothing is run yet."""
     made = Rivers(folder)
     for name in ("rivers", "source"):
-        (folder / name).mkdir()
+        (folder / name).mkdir(parents=True)
     made.write("rivers/__init__.py", '"""Rivers."""\n')
     made.write("rivers/project.py", PROJECT)
     made.code()
     made.data(rows())
     made.data(rows(seed=1), "other.parquet")
-    monkeypatch.chdir(folder)
-    monkeypatch.syspath_prepend(str(folder))
-    monkeypatch.setenv("MLOPS_BACKEND", "inline")
-    monkeypatch.setenv("RIVERS", str(folder / "source"))
-    for name in ("MLOPS_HOME", "DAGSTER_HOME"):
-        monkeypatch.delenv(name, raising=False)
-    yield made
-    forget()
+    return made
+
+
+@contextmanager
+def at_work(folder: Path) -> Iterator[Rivers]:
+    """The project in this folder, as it is used from there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.syspath_prepend(str(folder))
+        patch.setenv("MLOPS_BACKEND", "inline")
+        patch.setenv("RIVERS", str(folder / "source"))
+        for name in ("MLOPS_HOME", "DAGSTER_HOME"):
+            patch.delenv(name, raising=False)
+        yield Rivers(folder)
+        forget()
+
+
+def run_once(folder: Path) -> RunRecord:
+    """A project in this folder with one run of subproject a, seed 1: what most comparisons begin with.
+
+    Copied for every test, it saves each the making of a home.
+    """
+    new_project(folder)
+    with at_work(folder) as rivers:
+        return rivers.run()
 
 
 def forget() -> None:

@@ -1,5 +1,6 @@
 """Real runs beside each other: what differs in what defines them and in their metrics is found, and nothing else."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,7 @@ from mlops_assets.opened_project import RunsFailed
 from mlops_assets.tracking.compare.compared_runs import NotComparable
 from mlops_assets.tracking.record import RunRecord, new_run_id
 from partitions.errors import UnknownName
-from tests.tracking.comparable_runs import Rivers, rivers_in, rows
+from tests.tracking.comparable_runs import Rivers, at_work, rows, run_once
 
 FEATURE = (
     'X[["level", "rain"]].to_numpy(dtype=float), np.',
@@ -20,9 +21,22 @@ FEATURE = (
 RENAMED = (("alpha: float = 1.0", "strength: float = 1.0"), ("Ridge(params.alpha)", "Ridge(params.strength)"))
 
 
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
+    folder = tmp_path_factory.mktemp("once") / "project"
+    return folder, run_once(folder)
+
+
 @pytest.fixture
-def rivers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rivers]:
-    with rivers_in(tmp_path, monkeypatch) as made:
+def first(once: tuple[Path, RunRecord]) -> RunRecord:
+    """The run that is there already: the code, the rows and the parameters as they are at first, seed 1."""
+    return once[1]
+
+
+@pytest.fixture
+def rivers(once: tuple[Path, RunRecord], tmp_path: Path) -> Iterator[Rivers]:
+    shutil.copytree(once[0], tmp_path / "project")
+    with at_work(tmp_path / "project") as made:
         yield made
 
 
@@ -40,8 +54,8 @@ def changed(table: pd.DataFrame) -> dict[str, str]:
     return {str(line["field"]): str(line["change"]) for line in lines(table) if line["change"] != "same"}
 
 
-def test_runs_that_differ_in_nothing_are_said_to_be_the_same(rivers: Rivers) -> None:
-    first, second = rivers.run(), rivers.run()
+def test_runs_that_differ_in_nothing_are_said_to_be_the_same(rivers: Rivers, first: RunRecord) -> None:
+    second = rivers.run()
     found = rivers.open().compare(first.run_id, second.run_id[-12:])
     assert changed(found.configuration) == {} == changed(found.environment)
     assert found.code.same and found.data.same and found.code.patch() == "" and found.notes == ()
@@ -51,13 +65,13 @@ def test_runs_that_differ_in_nothing_are_said_to_be_the_same(rivers: Rivers) -> 
     assert len(found.disagreements()) == 0
 
 
-def test_another_parameter_and_seed_are_the_only_fields_that_differ(rivers: Rivers) -> None:
-    found = rivers.compared(rivers.run(), rivers.run(params={"alpha": 1000.0}, seed=2))
+def test_another_parameter_and_seed_are_the_only_fields_that_differ(rivers: Rivers, first: RunRecord) -> None:
+    found = rivers.compared(first, rivers.run(params={"alpha": 1000.0}, seed=2))
     assert changed(found.configuration) == {"params.alpha": "differs", "seed": "differs"}
     (rmse,) = [line for line in lines(found.metrics) if line["metric"] == "rmse" and line["on"] == "test"]
-    first, second = (record.metrics["rmse"] for record in found.records)
-    assert (rmse["a"], rmse["b"], rmse["best"], rmse["better_is"]) == (first, second, "a", "lower")
-    assert rmse["b - a"] == second - first > 0
+    before, after = (record.metrics["rmse"] for record in found.records)
+    assert (rmse["a"], rmse["b"], rmse["best"], rmse["better_is"]) == (before, after, "a", "lower")
+    assert rmse["b - a"] == after - before > 0
     assert {"test", "train", "baseline"} == set(found.metrics["on"])
     assert found.verdict(rows=False).startswith("b is worse by rmse")
     # Nothing of the rows was read for that.
@@ -102,8 +116,7 @@ def test_a_feature_added_between_the_runs_is_a_patch_in_git_and_a_better_slice(r
     assert (best["column"], best["slice"], best["verdict"]) == ("region", "delta", "b better")
 
 
-def test_code_outside_of_git_is_compared_from_its_archives(rivers: Rivers) -> None:
-    first = rivers.run()
+def test_code_outside_of_git_is_compared_from_its_archives(rivers: Rivers, first: RunRecord) -> None:
     rivers.code(*RENAMED)
     found = rivers.compared(first, rivers.run())
     assert [(line["path"], line["change"]) for line in lines(found.code.files)] == [("pipeline.py", "changed")]
@@ -133,8 +146,7 @@ def test_a_commit_that_is_gone_is_said_so_and_the_rest_is_compared(rivers: River
     assert len(found.metrics) and len(found.rows)
 
 
-def test_another_data_version_is_compared_by_row_key_and_column(rivers: Rivers) -> None:
-    first = rivers.run()
+def test_another_data_version_is_compared_by_row_key_and_column(rivers: Rivers, first: RunRecord) -> None:
     frame = rows()
     changed_rows = frame.drop(index=[3, 399]).assign(humidity=0.5, rain=lambda f: f["rain"].astype("float32"))
     changed_rows.loc[10, "level"] = 5.5
@@ -187,8 +199,7 @@ def test_a_row_that_one_run_trained_on_is_marked_and_not_judged(rivers: Rivers) 
     assert set(found.disagreements(limit=400)["key"]) <= set(table.loc[both, "key"])
 
 
-def test_a_changed_truth_is_not_judged(rivers: Rivers) -> None:
-    first = rivers.run()
+def test_a_changed_truth_is_not_judged(rivers: Rivers, first: RunRecord) -> None:
     frame = rows()
     frame.loc[390:, "flow"] += 100.0
     rivers.data(frame)
@@ -197,8 +208,7 @@ def test_a_changed_truth_is_not_judged(rivers: Rivers) -> None:
     assert summary["truth_differs"] == 10 and summary["judged"] == 90
 
 
-def test_a_library_upgraded_between_the_runs_shows_in_the_environment(rivers: Rivers) -> None:
-    first = rivers.run()
+def test_a_library_upgraded_between_the_runs_shows_in_the_environment(rivers: Rivers, first: RunRecord) -> None:
     packages = {**first.environment.packages, "numpy": "9.9.9", "newcomer": "1.0"}
     environment = first.environment.model_copy(update={"packages": packages, "lock": "f" * 64})
     found = rivers.compared(first, again(first, environment=environment))
@@ -211,8 +221,7 @@ def test_a_library_upgraded_between_the_runs_shows_in_the_environment(rivers: Ri
 
 
 @pytest.mark.parametrize("kind", ["trial", "retrain", "replay"])
-def test_every_kind_of_run_is_compared_with_every_other(rivers: Rivers, kind: str) -> None:
-    first = rivers.run()
+def test_every_kind_of_run_is_compared_with_every_other(rivers: Rivers, first: RunRecord, kind: str) -> None:
     found = rivers.compared(first, again(first, kind=kind, stage="production"))
     assert list(found.runs["kind"]) == ["dev", kind]
     assert changed(found.configuration) == {}
@@ -222,8 +231,7 @@ def again(record: RunRecord, **fields: object) -> RunRecord:
     return record.model_copy(update={"run_id": new_run_id(), **fields})
 
 
-def test_a_failed_run_is_compared_as_far_as_it_came(rivers: Rivers) -> None:
-    first = rivers.run()
+def test_a_failed_run_is_compared_as_far_as_it_came(rivers: Rivers, first: RunRecord) -> None:
     frame = rows()
     frame.loc[0, "level"] = 1e9
     rivers.data(frame)
@@ -240,16 +248,15 @@ def test_a_failed_run_is_compared_as_far_as_it_came(rivers: Rivers) -> None:
     assert "<table>" in found._repr_html_()
 
 
-def test_a_run_that_never_had_data_is_compared_all_the_same(rivers: Rivers) -> None:
-    first = rivers.run()
+def test_a_run_that_never_had_data_is_compared_all_the_same(rivers: Rivers, first: RunRecord) -> None:
     none = again(first, data_version=None, status="failed", metrics={}, artifacts={}, predictions=None)
     found = rivers.compared(none, first)
     assert "a (failed) has no data version" in str(found)
     assert not found.data.same and len(found.data.rows) == 0 and len(found.code.versions) == 2
 
 
-def test_an_artifact_that_is_gone_is_named_and_the_rest_is_compared(rivers: Rivers) -> None:
-    first, second = rivers.run(), rivers.run(params={"alpha": 3.0})
+def test_an_artifact_that_is_gone_is_named_and_the_rest_is_compared(rivers: Rivers, first: RunRecord) -> None:
+    second = rivers.run(params={"alpha": 3.0})
     (rivers.path / "home/artifacts" / second.artifacts["results"].uri).unlink()
     found = rivers.compared(first, second)
     assert len(found.rows) == 0
@@ -257,8 +264,8 @@ def test_an_artifact_that_is_gone_is_named_and_the_rest_is_compared(rivers: Rive
     assert changed(found.configuration) == {"params.alpha": "differs"} and found.metrics["b"].notna().all()
 
 
-def test_runs_of_two_subprojects_are_refused_unless_asked_for(rivers: Rivers) -> None:
-    first, second = rivers.run("a"), rivers.run("b")
+def test_runs_of_two_subprojects_are_refused_unless_asked_for(rivers: Rivers, first: RunRecord) -> None:
+    second = rivers.run("b")
     p = rivers.open()
     with pytest.raises(NotComparable, match="rivers/a.*rivers/b.*rows of its own.*--across-subprojects"):
         p.compare(first.run_id, second.run_id)
@@ -268,8 +275,7 @@ def test_runs_of_two_subprojects_are_refused_unless_asked_for(rivers: Rivers) ->
     assert lines(found.data.rows)[0]["changed"] == 400
 
 
-def test_what_cannot_be_compared_is_refused(rivers: Rivers) -> None:
-    first = rivers.run()
+def test_what_cannot_be_compared_is_refused(rivers: Rivers, first: RunRecord) -> None:
     p = rivers.open()
     with pytest.raises(NotComparable, match="named twice"):
         p.compare(first.run_id, first.run_id[-12:])
@@ -279,8 +285,8 @@ def test_what_cannot_be_compared_is_refused(rivers: Rivers) -> None:
         p.compare(first.run_id, "nosuchrun")
 
 
-def test_three_runs_are_each_compared_with_the_first(rivers: Rivers) -> None:
-    runs = [rivers.run(params={"alpha": alpha}) for alpha in (1.0, 100.0, 10_000.0)]
+def test_three_runs_are_each_compared_with_the_first(rivers: Rivers, first: RunRecord) -> None:
+    runs = [first, *(rivers.run(params={"alpha": alpha}) for alpha in (100.0, 10_000.0))]
     found = rivers.compared(*runs)
     assert list(found.runs["run"]) == ["a", "b", "c"]
     assert {"a", "b", "c", "b - a", "c - a", "best"} <= set(found.metrics.columns)
@@ -296,8 +302,8 @@ def test_three_runs_are_each_compared_with_the_first(rivers: Rivers) -> None:
     assert set(found.to_dict(2)["verdict"]) == {"b", "c"}
 
 
-def test_the_rows_where_models_disagree_most_come_with_their_features_and_errors(rivers: Rivers) -> None:
-    found = rivers.compared(rivers.run(), rivers.run(params={"alpha": 500.0}))
+def test_the_rows_of_most_disagreement_come_with_features_and_errors(rivers: Rivers, first: RunRecord) -> None:
+    found = rivers.compared(first, rivers.run(params={"alpha": 500.0}))
     table = found.disagreements(limit=7)
     assert len(table) == 7 and table["disagreement_b"].is_monotonic_decreasing
     judged = found.rows[found.rows["judged"]]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SHOWN = 10
-DISAGREEMENT_COLUMNS = 24
+MOST_TURNED = 5
 
 
 class Comparison(Findings):
@@ -126,7 +126,8 @@ class Comparison(Findings):
         level = self.row_level
         if level is None:
             return [Section("Rows", said="there are not two runs with results to compare row by row")]
-        found = [Section("Rows", level.summary, f"loss: {level.loss}; only rows tested in both are judged")]
+        said = f"loss: {level.loss}; only rows tested in both are judged"
+        found = [Section("Rows", level.summary, said, turning=len(level.summary))]
         if len(self.common_metrics):
             found.append(Section("Metrics of the rows tested in all", self.common_metrics))
         if len(self.slices):
@@ -136,8 +137,7 @@ class Comparison(Findings):
         for label in level.judged:
             table = self.disagreements(label, limit)
             if len(table):
-                columns = list(table.columns)[:DISAGREEMENT_COLUMNS]
-                found.append(Section(f"Where {level.base} and {label} disagree most", table[columns]))
+                found.append(Section(f"Where {level.base} and {label} disagree most", table, turning=MOST_TURNED))
         return found
 
 

@@ -10,17 +10,20 @@ if TYPE_CHECKING:
 
 LONGEST_CELL = 80
 LONGEST_ID = 12
-MOST_COLUMNS = 14
-MOST_TURNED = 5
+MOST_COLUMNS = 12
 
 
 @dataclass(frozen=True, eq=False)
 class Section:
-    """One table under a title. ``said`` is a sentence above it, or alone where the table is empty."""
+    """One table under a title. ``said`` is a sentence above it, or alone where there is no table.
+
+    turning: how many lines of a table with many columns become columns on a terminal; 0 for none: it stays upright.
+    """
 
     title: str
     table: "pd.DataFrame | None" = None
     said: str = ""
+    turning: int = 0
 
     @property
     def lines(self) -> list[list[str]]:
@@ -43,14 +46,13 @@ class Section:
 
     @property
     def turned(self) -> "Section":
-        """A table of many columns on its side, its first five lines as columns, so that a terminal can hold it."""
+        """A table of many columns on its side, its first lines as columns, so that a terminal can hold it."""
         import pandas as pd
 
-        if self.table is None or len(self.table.columns) <= MOST_COLUMNS:
+        if self.table is None or not self.turning or len(self.table.columns) <= MOST_COLUMNS:
             return self
-        heads, *fields = zip(*self.lines[:MOST_TURNED], strict=True) if self.lines else [()]
-        lines = [[name, *values] for name, values in zip(self.columns[1:], fields, strict=False)]
-        return Section(self.title, pd.DataFrame(lines, columns=[self.columns[0], *heads], dtype=object), self.said)
+        first, *fields = zip(self.columns, *self.lines[: self.turning], strict=True)
+        return Section(self.title, pd.DataFrame(fields, columns=list(first), dtype=object), self.said)
 
 
 def cell(value: Any) -> str:
