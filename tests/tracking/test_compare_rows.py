@@ -1,5 +1,7 @@
 """Losses, paired intervals and slices: against plain ways of computing them, and against what was planted."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -72,7 +74,7 @@ def test_the_loss_follows_the_first_metric_that_has_one() -> None:
 def test_disagreement_of_classes_is_between_nothing_and_one() -> None:
     first, second = results(seed=0), results(seed=1)
     apart = disagreement(first, second, regression=False)
-    assert apart == pytest.approx(np.abs(first["probability_yes"] - second["probability_yes"]).to_numpy())
+    assert apart == pytest.approx(np.abs(first["probability_yes"].to_numpy() - second["probability_yes"].to_numpy()))
     plain = [frame[["truth", "prediction"]] for frame in (first, second)]
     assert set(disagreement(plain[0], plain[1], regression=False)) == {0.0, 1.0}
     narrow = [frame[["truth", "prediction", "probability_yes"]] for frame in (first, second)]
@@ -115,13 +117,13 @@ def test_models_that_differ_by_chance_alone_have_hardly_a_slice_that_stands_out(
     assert called <= 6
 
 
-def groups(column: pd.Series) -> Groups:  # type: ignore[type-arg]
+def groups(column: Any) -> Groups:
     found = groups_of(column)
     assert found is not None
     return found
 
 
-def members(column: pd.Series) -> dict[str, int]:  # type: ignore[type-arg]
+def members(column: Any) -> dict[str, int]:
     found = groups(column)
     counts = np.bincount(found.codes, minlength=len(found.names))
     return dict(zip(found.names, counts.tolist(), strict=True))
@@ -153,10 +155,10 @@ def test_times_are_parted_into_calendar_periods() -> None:
     assert list(members(days))[:3] == ["2025-12", "2026-01", "2026-02"]
     hours = pd.Series(pd.date_range("2026-01-01", periods=10, freq="h"))
     assert next(iter(members(hours))) == "2026-01-01 00:00"
-    hours[3] = pd.NaT
-    assert members(hours)["missing"] == 1 and sum(members(hours).values()) == 10
+    gaps = members(hours.where(hours.index != 3))
+    assert gaps["missing"] == 1 and len(gaps) == 10 and sum(gaps.values()) == 10
     centuries = pd.Series(pd.date_range("1900-01-01", periods=100, freq="YS"))
-    assert groups_of(centuries) is None or sum(members(centuries).values()) == 100
+    assert members(centuries) == {f"{decade}0s": 10 for decade in range(190, 200)}
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_times_are_parted_into_calendar_periods() -> None:
     ],
     ids=["constant", "missing", "unique", "lists"],
 )
-def test_a_column_that_makes_no_groups_is_left_out(column: pd.Series) -> None:  # type: ignore[type-arg]
+def test_a_column_that_makes_no_groups_is_left_out(column: Any) -> None:
     assert groups_of(column) is None
 
 
@@ -201,8 +203,8 @@ def test_keys_of_different_types_find_each_other() -> None:
         (np.array([2**63 + 1, 5], dtype="uint64"), np.array([2**63 + 2, 5], dtype="uint64"), [True, False]),
     ],
 )
-def test_changed_values_are_found_in_every_type(before: object, after: object, differ: list[bool]) -> None:
-    first, second = (pd.DataFrame({"id": range(len(differ)), "x": pd.Series(side)}) for side in (before, after))  # type: ignore[call-overload]
+def test_changed_values_are_found_in_every_type(before: Any, after: Any, differ: list[bool]) -> None:
+    first, second = (pd.DataFrame({"id": range(len(differ)), "x": pd.Series(side)}) for side in (before, after))
     assert changed_rows(first, second, ("id", "id")).cells["x"].tolist() == differ
     # In another order, with rows of their own.
     extra = pd.concat([second.iloc[::-1], second.iloc[[0]].assign(id=99)], ignore_index=True)

@@ -11,7 +11,7 @@ BINS = 5
 FEW_VALUES = 12
 MOST_VALUES = 20
 MOST_PERIODS = 24
-PERIODS = (("year", "%Y"), ("month", "%Y-%m"), ("day", "%Y-%m-%d"), ("hour", "%Y-%m-%d %H:00"))
+PERIODS = {"Y": "%Y", "M": "%Y-%m", "D": "%Y-%m-%d", "h": "%Y-%m-%d %H:00"}
 MISSING = "missing"
 OTHERS = "others"
 
@@ -32,7 +32,7 @@ def groups_of(column: "pd.Series[Any]") -> Groups | None:
     if missing.all():
         return None
     if kinds.is_datetime64_any_dtype(column.dtype):
-        groups = _periods(column, missing)
+        groups: Groups | None = _periods(column, missing)
     elif kinds.is_numeric_dtype(column.dtype) and not kinds.is_bool_dtype(column.dtype):
         groups = _numbers(column, missing)
     else:
@@ -93,30 +93,23 @@ def _name(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
-def _periods(column: "pd.Series[Any]", missing: "np.ndarray[Any, Any]") -> Groups | None:
-    """The shortest of year, month, day and hour of which there are at most 24."""
+def _periods(column: "pd.Series[Any]", missing: "np.ndarray[Any, Any]") -> Groups:
+    """The shortest of decade, year, month, day and hour of which there are at most 24."""
     import numpy as np
     import pandas as pd
 
-    times = column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column
-    chosen: Groups | None = None
-    for period, form in PERIODS:
-        starts = times.dt.to_period({"year": "Y", "month": "M", "day": "D", "hour": "h"}[period])
-        codes, uniques = pd.factorize(starts.astype("int64") if not missing.any() else _ordinals(starts), sort=True)
-        if len(uniques) - (1 if missing.any() else 0) > MOST_PERIODS:
+    times = (column.dt.tz_convert("UTC").dt.tz_localize(None) if column.dt.tz is not None else column)[~missing]
+    codes, decades = pd.factorize(times.dt.year.to_numpy() // 10, sort=True)
+    names = [f"{decade}0s" for decade in decades]
+    for period, form in PERIODS.items():
+        found, starts = pd.factorize(times.dt.to_period(period).astype("int64").to_numpy(), sort=True)
+        if len(starts) > MOST_PERIODS:
             break
-        firsts = [int(np.argmax(codes == code)) for code in range(len(uniques))]
-        names = [MISSING if missing[first] else times.iloc[first].strftime(form) for first in firsts]
-        chosen = Groups(codes, names)
-    return chosen
-
-
-def _ordinals(starts: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
-    """Periods as numbers, missing ones as one of its own that is sorted last."""
-    import numpy as np
-
-    numbers = starts.astype("int64").to_numpy()
-    return np.where(starts.isna().to_numpy(dtype=bool), np.iinfo("int64").max, numbers)
+        _, first = np.unique(found, return_index=True)
+        codes, names = found, [str(name) for name in times.iloc[first].dt.strftime(form)]
+    placed = np.zeros(len(column), dtype=int)
+    placed[~missing] = codes
+    return _with_missing(placed, names, missing)
 
 
 def _with_missing(codes: "np.ndarray[Any, Any]", names: list[str], missing: "np.ndarray[Any, Any]") -> Groups:
