@@ -154,8 +154,9 @@ def _differ(before: "pd.Series[Any]", after: "pd.Series[Any]") -> "np.ndarray[An
     old, new = plain(before), plain(after)
     missing = [column.isna().to_numpy(dtype=bool) for column in (old, new)]
     if all(kinds.is_datetime64_any_dtype(column.dtype) for column in (old, new)):
-        old, new = (pd.to_datetime(column, utc=True) for column in (old, new))
-        unequal = old.to_numpy() != new.to_numpy()
+        # Without a zone, or numpy gets an object for every single moment.
+        moments = [pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy() for column in (old, new)]
+        unequal = moments[0] != moments[1]
     elif all(kinds.is_numeric_dtype(column.dtype) for column in (old, new)):
         unequal = _numbers(old) != _numbers(new)
     else:

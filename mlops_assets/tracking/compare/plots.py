@@ -132,7 +132,7 @@ def _times(runs: ComparedRuns, chosen: "pd.DataFrame") -> "pd.Series[Any] | None
     time = runs.sources.pipeline.schema.time
     if time is None:
         return None
-    features = row_features(runs, chosen["key"])
+    features = row_features(runs, chosen["key"], time)
     if time not in features or not pd.api.types.is_datetime64_any_dtype(features[time].dtype):
         return None
     when = pd.to_datetime(features[time], utc=True).dt.tz_localize(None)

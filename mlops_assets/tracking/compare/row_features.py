@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def row_features(runs: ComparedRuns, keys: "pd.Series[Any]") -> "pd.DataFrame":
+def row_features(runs: ComparedRuns, keys: "pd.Series[Any]", only: str | None = None) -> "pd.DataFrame":
     """The columns (without the key) of the rows with these keys, in their order; missing where no data has the row.
 
-    A column is taken from the base's data, and from another run's where the base's has it not.
+    A column is taken from the base's data, and from another run's where the base's has it not. ``only``: the one
+    column that is wanted.
     """
     import pandas as pd
 
@@ -23,9 +24,10 @@ def row_features(runs: ComparedRuns, keys: "pd.Series[Any]") -> "pd.DataFrame":
         if snapshot.data_version in of_version:
             continue
         of_version.add(snapshot.data_version)
-        found = row_keys({"asked": keys, "data": frame[snapshot.key]})
         wanted = [name for name in frame.columns if name != snapshot.key and name not in columns]
+        wanted = [name for name in wanted if only in (None, name)]
         if wanted:
+            found = row_keys({"asked": keys, "data": frame[snapshot.key]})
             part = _picked(frame[wanted], found["data"], found["asked"])
             columns |= {name: part[name].array for name in wanted}
     return pd.DataFrame(columns, index=pd.RangeIndex(len(keys)))
