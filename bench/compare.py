@@ -4,7 +4,8 @@
 
 The runs are real ones (compare_project), half of their rows test rows, on one data version and on two. Every value is
 the median of five new comparisons in a warm process, but "first", which is the first one of the process, imports and
-all. "cpu" is the processor time of the same work, which a busy machine does not lengthen. Floor: pandas reads the same Parquet files and merges the results on the row key, and no more.
+all. "cpu" is the processor time of the same work, which a busy machine does not lengthen. Floor: pandas reads the same
+Parquet files and merges the results on the row key, and no more.
 """
 
 import argparse

@@ -154,16 +154,23 @@ class CodeVersions:
     ) -> dict[str, bytes]:
         """The code files of a recorded code version, by their path in the package; line endings as Python reads them.
 
-        Raises CodeVersionError where it has no archive and its commit is not in the repository (any more).
+        Raises CodeVersionError where it has no archive and its commit is not in the repository (any more), and where
+        the package lay elsewhere then.
         """
         package = Package.of(reference, not_code)
         if code.archive is not None:
-            return packed_contents(self.artifacts.get(code.archive), package.prefix, package.code_among)
-        repository = _repository_with(package, code.digest, code.commit)
-        patch = self.artifacts.get(code.patch) if code.patch is not None else None
-        with _checked_out(Surroundings(package, repository), repository, str(code.commit), patch) as tree:
-            folder = tree / repository.prefix
-            return contents(folder, package.code_among(list(walk(folder))))
+            found = packed_contents(self.artifacts.get(code.archive), package.prefix, package.code_among)
+        else:
+            repository = _repository_with(package, code.digest, code.commit)
+            patch = self.artifacts.get(code.patch) if code.patch is not None else None
+            with _checked_out(Surroundings(package, repository), repository, str(code.commit), patch) as tree:
+                folder = tree / repository.prefix
+                found = contents(folder, package.code_among(list(walk(folder))))
+        if not found:
+            raise CodeVersionError(
+                f"code version {code.digest[:12]} holds no code of package {package.name}: was the package moved since?"
+            )
+        return found
 
     def extract(
         self,
