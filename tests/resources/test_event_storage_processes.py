@@ -200,12 +200,12 @@ def folder(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 def test_few_files_of_runs_stay_open(folder: dg.DagsterInstance) -> None:
     log: Any = folder.event_log_storage
-    runs = [f"{number:02}0e8400-e29b-41d4-a716-446655440000" for number in range(40)]
+    runs = [f"{number:02}0e8400-e29b-41d4-a716-446655440000" for number in range(22)]
     for run_id in runs:
         log.store_event_batch(of_step(run_id, made("x", "a-0")))
     opened = {os.path.realpath(f"/proc/self/fd/{one}") for one in os.listdir("/proc/self/fd")}
     assert 10 < len([path for path in opened if path.startswith(folder.root_directory) and path.endswith(".db")]) <= 17
-    assert [len(folder.all_logs(run_id)) for run_id in runs] == [1] * 40
+    assert [len(folder.all_logs(run_id)) for run_id in runs] == [1] * 22
 
 
 def test_a_file_that_somebody_deleted_is_made_anew(folder: dg.DagsterInstance) -> None:
