@@ -82,6 +82,7 @@ def test_events_outside_a_run(log: EventLog) -> None:
     assert log.latest(["x"])["p"].metadata == {"rmse": 1.5}
     assert log.latest(["x"])["p"].run_id == ""
     log.store([])
+    assert log.latest(["x"], []) == {} and log.latest_data_versions(["x"], []) == {}
 
 
 def test_partitions_of_a_run_that_were_not_made_are_shown_as_failed(log: EventLog) -> None:
