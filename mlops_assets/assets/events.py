@@ -90,5 +90,11 @@ def not_made(key: dg.AssetKey, record: RunRecord) -> dg.AssetObservation:
     return dg.AssetObservation(key, partition=record.subproject, metadata=metadata)
 
 
+def seen_again(key: dg.AssetKey, record: RunRecord) -> dg.AssetObservation:
+    """A run that is reported late: it is known again, and the last materialisation stays what it is."""
+    metadata: dict[str, Any] = {RECORD_ENTRY: to_text(record), "run_id": record.run_id, **_numbers(record)}
+    return dg.AssetObservation(key, partition=record.subproject, metadata=metadata)
+
+
 def _numbers(record: RunRecord) -> dict[str, float]:
     return {name: float(value) for name, value in record.metrics.items()}

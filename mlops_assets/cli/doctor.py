@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -22,7 +22,11 @@ class Finding(NamedTuple):
     detail: str
 
 
-def doctor(project: ProjectOption = None, as_json: JsonOption = False) -> None:
+def doctor(
+    repair: Annotated[bool, typer.Option("--repair", help="Report runs again whose events are gone.")] = False,
+    project: ProjectOption = None,
+    as_json: JsonOption = False,
+) -> None:
     """Look over Python, the home folder, the project, its registration, code version and tracked runs."""
     findings = [_look("python", _python), _look("home", _home)]
     opened: list[OpenedProject] = []
@@ -38,6 +42,7 @@ def doctor(project: ProjectOption = None, as_json: JsonOption = False) -> None:
         "registered": _registered,
         "code version": _code,
         "artifacts": _artifacts,
+        **({"repair": _repaired} if repair else {}),
         "runs": _runs,
     }
     for what, look in looks.items():
@@ -100,10 +105,18 @@ def _artifacts(p: "OpenedProject") -> tuple[bool, str]:
 
 
 def _runs(p: "OpenedProject") -> tuple[bool, str]:
-    """Runs whose record.json is there and whose event is not: their process died in between."""
-    tracked = set(p.tracker.run_ids())
-    kept = {path.split("/")[-2] for path in p.artifacts.list_documents(f"runs/{p.project.name}")}
-    lost = kept - tracked
-    if lost:
-        return False, f"{len(lost)} of {len(kept)} runs have a record.json and no event, for example {min(lost)}"
-    return True, f"{len(tracked)} tracked"
+    """Runs whose record.json is there and whose event is not: their process died in between, or events were wiped."""
+    lost = p.lost_runs()
+    said = []
+    if lost.records:
+        example = lost.records[0].run_id
+        said.append(f"{len(lost.records)} runs have a record.json and no event, for example {example}: --repair")
+    said += [f"{path} holds no record: {why}" for path, why in lost.unreadable.items()]
+    if said:
+        return False, "; ".join(said)
+    return True, f"{len(p.tracker.run_ids())} tracked"
+
+
+def _repaired(p: "OpenedProject") -> tuple[bool, str]:
+    count = p.repair()
+    return True, f"{count} runs are reported again" if count else "there was nothing to report again"
