@@ -1,5 +1,6 @@
 """The small project ``lines`` in a folder of its own, opened in this process as a notebook does."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,4 +47,6 @@ def forget() -> None:
 
 def opened(folder: Path) -> OpenedProject:
     forget()
+    # Python takes a file of the same size, written within the same second, for the one it has compiled.
+    shutil.rmtree(folder / "lines" / "__pycache__", ignore_errors=True)
     return open_project("lines.project", home=folder / "home")
