@@ -111,6 +111,21 @@ class Tracker:
 
         return self.reader.ask(ask)
 
+    def run_ids(self) -> set[str]:
+        """The ids of all runs: one column of the index, no record is read."""
+
+        def ask(connection: "DuckDBPyConnection", view: View) -> set[str]:
+            if not view.columns["run_id"].stored:
+                return set()
+            text = f"select {_sql(view, 'run_id')} from {view.source.text}"
+            return {row[0] for row in connection.execute(text, view.source.values).fetchall()}
+
+        return self.reader.ask(ask)
+
+    def overlays(self) -> dict[str, Overlay]:
+        """What was noted of runs, and which tags they were given, after the fact; by run id."""
+        return self.reader.ask(lambda _, view: view.overlays)
+
     def of_dagster_run(self, dagster_run_id: str) -> list[RunRecord]:
         """The runs that one Dagster run made, oldest first."""
         quoted = dagster_run_id.replace("'", "''")
