@@ -117,7 +117,7 @@ def test_kinds_go_to_their_assets_and_what_nobody_knows_to_experiments(p: Opened
         event.metadata["run_id"]: asset
         for asset in ("experiments", "model", "trials")
         for kind in ("materialization", "observation")
-        for event in p.event_log.events(("lines", asset), kind=kind)  # type: ignore[arg-type]
+        for event in p.event_log.events(("lines", asset), kind=kind)
     }
     assert {kind: asset_of[run_id] for kind, run_id in made.items()} == {
         "trial": "trials", "replay": "experiments", "dev": "experiments", "retrain": "model"
