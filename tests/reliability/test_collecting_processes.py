@@ -3,7 +3,6 @@
 import os
 import random
 import time
-from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -15,11 +14,10 @@ from mlops_assets.tracking.record import RunRecord, document_path, to_text
 from mlops_assets.tracking.survey import Asked
 from mlops_assets.tracking.tracker import Tracker
 from resources.artifacts import ArtifactStore
-from tests.reliability.collecting import collect_until_killed, content, free, uri, write
+from tests.reliability.collecting import ARTIFACTS, collect_until_killed, content, free, uri, write
 from tests.tracking.runs_logged import PROJECT, log_annotation, log_runs, open_log, record
 
 OLD = time.time() - 2 * 86_400
-ARTIFACTS = 3000
 SPAWN = get_context("spawn")
 
 
@@ -35,23 +33,24 @@ def files(store: ArtifactStore) -> set[str]:
 
 
 def test_what_is_put_while_it_is_freed_is_there(tmp_path: Path) -> None:
-    store = ArtifactStore(str(tmp_path))
+    store = ArtifactStore(str(tmp_path / "artifacts"))
     for number in range(ARTIFACTS):
         store.put(content(number), ".model")
     grow_old(store)
-    before = time.time() - 1
-    order = list(range(ARTIFACTS))
-    written = [n for n in order if n % 5]
-    with ProcessPoolExecutor(4, mp_context=SPAWN) as pool:
-        writing = [pool.submit(write, store, numbers) for numbers in (written, list(reversed(written)))]
-        freeing = [pool.submit(free, store, numbers, before) for numbers in (order, list(reversed(order)))]
-        missing = [lost for done in writing for lost in done.result()]
-        freed = sum(done.result() for done in freeing)
-    assert missing == []
-    assert freed >= ARTIFACTS // 5, "what nobody wrote was freed"
-    assert files(store) == {uri(number) for number in written}, "nothing is lost, nothing is left aside"
-    for number in written:
-        assert store.get(uri(number)) == content(number)
+    barrier, seed = SPAWN.Barrier(2, timeout=60), random.randrange(10**6)
+    print(f"seed {seed}")
+    processes = [
+        SPAWN.Process(target=write, args=(tmp_path, barrier, seed)),
+        SPAWN.Process(target=free, args=(tmp_path, barrier, seed + 1, time.time() - 1)),
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join()
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert (tmp_path / "missing").read_text() == ""
+    assert 0 < int((tmp_path / "freed").read_text()) < ARTIFACTS, "each was the first one now and then"
+    assert files(store) == {uri(number) for number in range(ARTIFACTS)}, "nothing is lost, nothing is left aside"
 
 
 @pytest.fixture
