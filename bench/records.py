@@ -48,6 +48,7 @@ def measure(case: str, home: dict[str, str], count: int, floor: float) -> None:
     target = TARGET if is_ours else None
     say(f"{case}: records", found["per_second"], "records/s", floor, target)
     say(f"{case}: records, not serialised or built", found["stored_per_second"], "records/s")
+    say(f"{case}: subprojects, each a model, its metrics and a check", found["subprojects_per_second"], "subprojects/s")
     say(f"{case}: one event", found["event_ms"], "ms")
     say(f"{case}: open the instance", min(child(home, "open")["seconds"] for _ in range(3)), "s")
 
@@ -148,12 +149,38 @@ def written(dg: Any, log: Any, count: int) -> dict[str, float]:
         log.store(events_of(dg, BATCH), step)
     seconds = time.perf_counter() - started
     stored = sum(spent_in_storage)
+    single = events_of(dg, 50)
     started = time.perf_counter()
-    for event in events_of(dg, 50):
+    for event in single:
         log.store([event], step)
     event_ms = (time.perf_counter() - started) / 50 * 1000
-    assert len(log.instance.all_logs(run_id)) == 2 + count // BATCH * BATCH + 50
-    return {"per_second": count / seconds, "stored_per_second": count / stored, "event_ms": event_ms}
+    mixed = [with_check(dg, event) for event in events_of(dg, BATCH)]
+    started = time.perf_counter()
+    log.store([event for of_one in mixed for event in of_one], step)
+    mixed_seconds = time.perf_counter() - started
+    assert len(log.instance.all_logs(run_id)) == 2 + count // BATCH * BATCH + 50 + 3 * BATCH
+    return {
+        "per_second": count / seconds,
+        "stored_per_second": count / stored,
+        "subprojects_per_second": BATCH / mixed_seconds,
+        "event_ms": event_ms,
+    }
+
+
+def with_check(dg: Any, model: Any) -> list[Any]:
+    """A model, its metrics and the evaluation of a check of its dataset."""
+    numbers = {name: value for name, value in model.metadata.items() if name.startswith("metric_")}
+    metrics = dg.AssetMaterialization(
+        dg.AssetKey(["bench", "metrics"]), partition=model.partition, metadata=numbers, tags=model.tags
+    )
+    check = dg.AssetCheckEvaluation(
+        asset_key=dg.AssetKey(["bench", "dataset"]),
+        check_name="expectations",
+        passed=True,
+        partition=model.partition,
+        metadata=numbers,
+    )
+    return [model, metrics, check]
 
 
 def timed_storage(log: Any) -> list[float]:

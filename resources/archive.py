@@ -11,7 +11,7 @@ import shutil
 import stat
 import uuid
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -124,10 +124,30 @@ def _content(folder: Path, path: str) -> tuple[str, str]:
             f"{file} is a git repository of its own: code in it is in no code version;"
             " make its files part of the package, or name the folder in not_code"
         )
-    data = file.read_bytes()
-    if path.endswith(".py"):
-        data = data.replace(b"\r\n", b"\n")
-    return "file", hashlib.sha256(data).hexdigest()
+    return "file", hashlib.sha256(_levelled(path, file.read_bytes())).hexdigest()
+
+
+def _levelled(path: str, data: bytes) -> bytes:
+    return data.replace(b"\r\n", b"\n") if path.endswith(".py") else data
+
+
+def contents(folder: Path, paths: Iterable[str]) -> dict[str, bytes]:
+    """What each of these files holds, as it counts for ``tree_digest``; of a link, where it leads."""
+    found = {}
+    for path in paths:
+        file = folder / path
+        found[path] = os.fsencode(os.readlink(file)) if file.is_symlink() else _levelled(path, file.read_bytes())
+    return found
+
+
+def packed_contents(data: bytes, prefix: str, choose: Callable[[list[str]], list[str]]) -> dict[str, bytes]:
+    """``contents`` of an archive: what it holds below ``prefix`` and ``choose`` keeps, by the path from there on."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            inside = [name.removeprefix(prefix) for name in archive.namelist() if name.startswith(prefix)]
+            return {path: _levelled(path, archive.read(f"{prefix}{path}")) for path in choose(inside)}
+    except zipfile.BadZipFile as error:
+        raise ArtifactError(f"a code archive cannot be read: {error}") from error
 
 
 def _link_target(folder: Path, path: str) -> str:

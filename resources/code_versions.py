@@ -9,13 +9,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from pydantic import Field
 
 from partitions.errors import CodeVersionError
 from partitions.values import Value, digest_of
-from resources.archive import NOT_CODE, link_live, tree_digest, unpack, walk
+from resources.archive import NOT_CODE, contents, link_live, packed_contents, tree_digest, unpack, walk
 from resources.artifacts import Artifact
 from resources.git import Blob, Repository
 from resources.packages import Package, Surroundings
@@ -41,6 +41,25 @@ class CodeVersion(Value):
     dirty: bool = False
     patch: Artifact | None = None
     archive: Artifact | None = None
+
+
+class RecordedCode(Protocol):
+    """What is kept of the code of a run: its digest, and the commit with a patch, or the archive, that make it again.
+
+    ``patch`` and ``archive`` are addresses in the artifact store.
+    """
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def commit(self) -> str | None: ...
+
+    @property
+    def patch(self) -> str | None: ...
+
+    @property
+    def archive(self) -> str | None: ...
 
 
 @functools.cache
@@ -121,24 +140,42 @@ class CodeVersions:
         if code_version.archive is not None:
             return code_version.archive
         name = f"code version {code_version.digest[:12]}"
-        if code_version.commit is None:
-            raise CodeVersionError(f"{name} has neither a commit nor an archive, so its code cannot be had again")
         package = Package.of(reference, not_code)
-        repository = _repository(package, f"{name} (commit {code_version.commit[:12]}) cannot be rebuilt")
-        if not repository.has(f"{code_version.commit}^{{commit}}"):
-            raise CodeVersionError(
-                f"{name}: commit {code_version.commit} is not in {repository.top}; fetch it, or choose another version"
-            )
+        repository = _repository_with(package, code_version.digest, code_version.commit)
         patch = self.artifacts.get(code_version.patch) if code_version.patch is not None else None
         around = Surroundings(package, repository)
-        with _checked_out(around, repository, code_version.commit, patch) as tree:
+        commit = str(code_version.commit)
+        with _checked_out(around, repository, commit, patch) as tree:
             made, archive = _tree_and_archive(around, tree / repository.prefix, tree)
             if made != code_version.tree:
                 raise CodeVersionError(
-                    f"{name}: commit {code_version.commit[:12]}{' and patch' if patch else ''} make the code tree "
+                    f"{name}: commit {commit[:12]}{' and patch' if patch else ''} make the code tree "
                     f"{(made or 'none')[:12]}, not {code_version.tree[:12]}; was not_code changed since?"
                 )
         return self.artifacts.put(archive, ".zip")
+
+    def files(
+        self, code: RecordedCode, reference: "PipelineReference", not_code: tuple[str, ...] = NOT_CODE
+    ) -> dict[str, bytes]:
+        """The code files of a recorded code version, by their path in the package; line endings as Python reads them.
+
+        Raises CodeVersionError where it has no archive and its commit is not in the repository (any more), and where
+        the package lay elsewhere then.
+        """
+        package = Package.of(reference, not_code)
+        if code.archive is not None:
+            found = packed_contents(self.artifacts.get(code.archive), package.prefix, package.code_among)
+        else:
+            repository = _repository_with(package, code.digest, code.commit)
+            patch = self.artifacts.get(code.patch) if code.patch is not None else None
+            with _checked_out(Surroundings(package, repository), repository, str(code.commit), patch) as tree:
+                folder = tree / repository.prefix
+                found = contents(folder, package.code_among(list(walk(folder))))
+        if not found:
+            raise CodeVersionError(
+                f"code version {code.digest[:12]} holds no code of package {package.name}: was the package moved since?"
+            )
+        return found
 
     def extract(
         self,
@@ -185,6 +222,19 @@ def _repository(package: Package, otherwise: str) -> Repository:
     if shutil.which("git") is None:
         raise CodeVersionError(f"git is not installed, so {otherwise}: {package.folder}")
     raise CodeVersionError(f"{package.folder} is in no git repository, so {otherwise}; git init and commit it first")
+
+
+def _repository_with(package: Package, digest: str, commit: str | None) -> Repository:
+    """The package's repository, if it holds the commit of a recorded code version."""
+    name = f"code version {digest[:12]}"
+    if commit is None:
+        raise CodeVersionError(f"{name} has neither a commit nor an archive, so its code cannot be had again")
+    repository = _repository(package, f"{name} (commit {commit[:12]}) cannot be rebuilt")
+    if not repository.has(f"{commit}^{{commit}}"):
+        raise CodeVersionError(
+            f"{name}: commit {commit} is not in {repository.top}; fetch it, or choose another version"
+        )
+    return repository
 
 
 def _tree_and_archive(around: Surroundings, folder: Path, tree: Path) -> tuple[str | None, bytes]:

@@ -58,6 +58,8 @@ class EventLog:
         """The last materialisation of every partition of ``asset`` (or of those named) that has one."""
         key = dg.AssetKey(list(asset))
         wanted = None if partitions is None else set(partitions)
+        if wanted is not None and not wanted:
+            return {}  # Dagster takes none as all
         ids = self.instance.get_latest_storage_id_by_partition(
             key, dg.DagsterEventType.ASSET_MATERIALIZATION, partitions=wanted
         )
@@ -76,6 +78,8 @@ class EventLog:
 
         One query over the tags: 10,000 partitions cost a fraction of a second, as no event is read.
         """
+        if partitions is not None and not partitions:
+            return {}
         tags = self.instance.event_log_storage.get_latest_tags_by_partition(
             dg.AssetKey(list(asset)),
             dg.DagsterEventType.ASSET_MATERIALIZATION,

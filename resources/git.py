@@ -56,6 +56,16 @@ class Blob:
 
 
 @dataclass(frozen=True)
+class Commit:
+    """One commit; ``when`` is the committer's time, in ISO 8601."""
+
+    commit: str
+    when: str
+    author: str
+    subject: str
+
+
+@dataclass(frozen=True)
 class Repository:
     """The git repository a folder lies in. ``prefix`` is the folder from ``top`` on: "" or "projects/x/"."""
 
@@ -121,6 +131,21 @@ class Repository:
             known = os.fsdecode(run_git(names, cwd=self.folder)).split()
             raise CodeVersionError(f"{nearest(revision, known, noun='revision')} (in {self.top})") from None
         return answer.decode().strip()
+
+    def apart(self, first: str, second: str) -> tuple[list[Commit], list[Commit]]:
+        """The commits that touch this folder and are in the history of only the first, and of only the second commit.
+
+        Newest first. Raises CodeVersionError where one of the two is not in the repository.
+        """
+        form = "--format=tformat:%m%x1f%H%x1f%cI%x1f%an%x1f%s"
+        options = ["--left-right", "--no-show-signature", "--no-color", "--no-decorate", "--no-patch", "-z", form]
+        log = run_git(["log", *options, f"{first}...{second}", "--", "."], cwd=self.folder)
+        sides: dict[str, list[Commit]] = {"<": [], ">": []}
+        for line in log.decode(errors="replace").split("\0"):
+            if line:
+                side, commit, when, author, subject = line.split("\x1f", 4)
+                sides[side].append(Commit(commit, when, author, subject))
+        return sides["<"], sides[">"]
 
     def branch_named(self, revision: str) -> str | None:
         """The revision itself where it is the name of a local branch."""

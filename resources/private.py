@@ -1,7 +1,7 @@
 """Private columns: dropped, or replaced by a keyed hash, before rows are written or predicted."""
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from numbers import Integral, Real
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from partitions.errors import DataError
-from partitions.schema import DataSchema
+from partitions.schema import DataSchema, Treatment
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +26,11 @@ def treat(frame: "pd.DataFrame", schema: DataSchema, secret: bytes) -> "pd.DataF
     are not there (rows to predict may leave some out) are no error. The index is kept, unless it carries the name of
     a private column; ``attrs`` are not.
     """
-    treatments = schema.treatments
+    return treated_as(frame, schema.treatments, secret)
+
+
+def treated_as(frame: "pd.DataFrame", treatments: Mapping[str, Treatment], secret: bytes) -> "pd.DataFrame":
+    """``treat``, by column: for rows that were stored before a column of theirs became private."""
     treated = frame.drop(columns=[column for column, how in treatments.items() if how == "drop"], errors="ignore")
     treated.attrs = {}
     if any(name in treatments for name in treated.index.names):

@@ -56,6 +56,8 @@ def _file_lock(file: Path, project: str, holder: str) -> Iterator[None]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
+            # The holder signs in the moment after it has the lock.
+            time.sleep(WAITING)
             stream.seek(0)
             raise _busy(project, stream.read().strip()) from None
         stream.truncate(0)

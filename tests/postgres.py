@@ -1,13 +1,13 @@
 """A real Postgres for tests, as a pytest plugin (pyproject.toml names it), so that tests of any folder may ask for it.
 
-``postgres_url`` is an empty database of its own for one test. The server is started once per test process, by the first
-test that asks, in about 2 s; it listens on a socket file only.
+``postgres_url`` is an empty database of its own for one test; ``new_postgres_url()`` makes more. The server is started
+once per test process, by the first test that asks, in about 2 s; it listens on a socket file only.
 """
 
 import itertools
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,13 +34,25 @@ def postgres_server() -> Iterator[Any]:
         server.cleanup()
 
 
+@pytest.fixture(scope="session")
+def new_postgres_url(postgres_server: Any) -> Iterator[Callable[[], str]]:
+    """Makes an empty database per call and returns its address; all are dropped at the end, whoever uses them."""
+    names: list[str] = []
+
+    def make() -> str:
+        names.append(f"test_{next(_numbers)}")
+        _execute(postgres_server.get_uri(), f"CREATE DATABASE {names[-1]}")
+        return str(postgres_server.get_uri(database=names[-1]))
+
+    yield make
+    for name in names:
+        _execute(postgres_server.get_uri(), f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
-def postgres_url(postgres_server: Any) -> Iterator[str]:
-    """The address of an empty database, dropped after the test, whoever is still connected."""
-    name = f"test_{next(_numbers)}"
-    _execute(postgres_server.get_uri(), f"CREATE DATABASE {name}")
-    yield postgres_server.get_uri(database=name)
-    _execute(postgres_server.get_uri(), f"DROP DATABASE {name} WITH (FORCE)")
+def postgres_url(new_postgres_url: Callable[[], str]) -> str:
+    """The address of an empty database of this test's own."""
+    return new_postgres_url()
 
 
 def _execute(url: str, *statements: str) -> None:

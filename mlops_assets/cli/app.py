@@ -6,7 +6,22 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli import annotate, apply, best, collect, data, dev, doctor, history, init, replay, run, runs, status
+from mlops_assets.cli import (
+    annotate,
+    apply,
+    best,
+    collect,
+    compare,
+    data,
+    dev,
+    doctor,
+    history,
+    init,
+    replay,
+    run,
+    runs,
+    status,
+)
 from partitions.errors import MlopsError
 
 app = typer.Typer(
@@ -28,6 +43,7 @@ app.command()(run.run)
 app.command()(run.train)
 app.command()(runs.runs)
 app.command()(runs.show)
+app.command()(compare.compare)
 app.add_typer(best.best, name="best")
 app.command()(annotate.note)
 app.command()(annotate.tag)

@@ -32,7 +32,7 @@ def write_parquet(rows: Sequence[Mapping[str, Any]], file: Path) -> None:
     try:
         frame.to_parquet(file, index=False)
     except OSError as error:
-        raise MlopsError(f"--parquet {file} cannot be written: {error.strerror}") from error
+        raise MlopsError(f"--parquet {file} cannot be written: {error.strerror or error}") from error
 
 
 def _cell(value: Any) -> Any:

@@ -3,6 +3,8 @@
 from collections.abc import Collection, Sequence
 from typing import Any
 
+from rich.markup import escape
+
 from mlops_assets.cli.printing import SHORT_ID, console, print_table, shown
 from mlops_assets.tracking.groups import Group
 from mlops_assets.tracking.run_rows import RunRows
@@ -14,7 +16,7 @@ LONGEST_CELL = 40
 LESS_NEEDED = ("stage", "kind", "seconds", "note", "created_at", "seed", "fold", "status")
 _VARIES = ("kind", "seed", "fold", "commit", "data_version")
 _IF_ANY = ("stage", "parent", "note")
-_DIGESTS = {"data_version", "commit", "code_version", "configuration", "fingerprint", "predictions"}
+_DIGESTS = {"split", "data_version", "commit", "code_version", "configuration", "fingerprint", "predictions"}
 _HEADS = {"created_at": "created", "data_version": "data", "run_id": "run"}
 
 
@@ -22,11 +24,8 @@ def print_runs(runs: RunRows, asked: Collection[str] = ()) -> None:
     """Runs as a table under a line that counts them. ``asked``: columns to show whatever they hold."""
     columns = _telling(runs, asked)
     numbers = [_head(name) for name in columns if all(_is_number(value) for value in runs.column(name))]
-    cells = {name: [_cell(name, value) for value in runs.column(name)] for name in columns}
-    kept, left_out = fitting({_head(name): cells[name] for name in columns}, [_head(name) for name in asked])
-    rows = list(zip(*(cells[name] for name in columns if _head(name) in kept), strict=True))
-    print_table(counted(runs), kept, rows, numbers=numbers)
-    _say_left_out(left_out)
+    cells = {_head(name): [_cell(name, value) for value in runs.column(name)] for name in columns}
+    _print_fitting(counted(runs), cells, [_head(name) for name in asked], numbers)
 
 
 def counted(runs: RunRows) -> str:
@@ -49,14 +48,15 @@ def print_groups(groups: Sequence[Group], metric: str, limit: int | None) -> Non
     columns = ["subproject", *told, "configuration", *params, "runs", f"metrics.{metric}", "spread"]
     columns += ["difference", interval, "pairs", "verdict"]
     cells = {_head(name): [_cell(name, row[name]) for row in rows] for name in columns}
-    kept, left_out = fitting(cells, [_head(f"metrics.{metric}"), "verdict", "difference", interval, "runs"])
+    asked = [_head(f"metrics.{metric}"), "verdict", "difference", interval, "runs"]
     numbers = [_head(f"metrics.{metric}"), "runs", "spread", "difference", "pairs"]
     more = f", {len(rows)} shown" if len(rows) < len(groups) else ""
     title = f"{len(groups)} groups{more}, by {metric}; difference to the best, paired over seeds and folds"
-    print_table(title, kept, list(zip(*(cells[name] for name in kept), strict=True)), numbers=numbers)
-    _say_left_out(left_out)
+    _print_fitting(title, cells, asked, numbers)
     if any(group.verdict == "not paired" for group in groups):
-        console.print("not paired: run both with the same --seed or --folds, on one data version", highlight=False)
+        console.print(
+            "not paired: run both with the same --seed or --folds, on one data version and split", highlight=False
+        )
 
 
 def fitting(cells: dict[str, list[str]], asked: Collection[str] = ()) -> tuple[list[str], list[str]]:
@@ -79,7 +79,8 @@ def fitting(cells: dict[str, list[str]], asked: Collection[str] = ()) -> tuple[l
 def _telling(runs: RunRows, asked: Collection[str]) -> list[str]:
     """The columns that tell these runs apart, those that matter anyway, and those asked for."""
     values = {name: runs.column(name) for name in runs.columns}
-    telling = ["subproject", "status", "created_at", "seconds", "run_id"]
+    telling = ["subproject", "created_at", "seconds", "run_id"]
+    telling += ["status"] if any(value != "succeeded" for value in values["status"]) else []
     telling += [name for name in _VARIES if _varies(values[name])]
     telling += [name for name in _IF_ANY if any(value is not None for value in values[name])]
     telling += [name for name in runs.columns if name.startswith(("params.", "tags.")) and _varies(values[name])]
@@ -110,10 +111,16 @@ def _cell(name: str, value: Any) -> str:
         return value[:DIGEST]
     if name == "run_id":
         return str(value) if console.width >= 140 else str(value)[-SHORT_ID:]
-    text = shown(value).replace("\n", " ").replace("[", "\\[")
+    text = shown(value).replace("\n", " ")
     return text if len(text) <= LONGEST_CELL else f"{text[: LONGEST_CELL - 3]}..."
 
 
-def _say_left_out(names: Sequence[str]) -> None:
-    if names:
-        console.print(f"no room for {', '.join(names)} (a wider terminal, or --json)", highlight=False, markup=False)
+def _print_fitting(title: str, cells: dict[str, list[str]], asked: Collection[str], numbers: Collection[str]) -> None:
+    kept, left_out = fitting(cells, asked)
+    marked = {name: [escape(cell) for cell in cells[name]] for name in kept}
+    if "status" in marked:
+        marked["status"] = [cell if cell == "succeeded" else f"[red]{cell}[/red]" for cell in marked["status"]]
+    rows = zip(*marked.values(), strict=True)
+    print_table(title, [escape(name) for name in kept], rows, numbers=[escape(name) for name in numbers])
+    if left_out:
+        console.print(f"no room for {', '.join(left_out)} (a wider terminal, or --json)", highlight=False, markup=False)

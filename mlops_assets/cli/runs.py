@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from mlops_assets.cli.export import print_csv, write_parquet
 from mlops_assets.cli.options import JsonOption, ProjectOption, SubprojectsArgument, TagOption, opened, parsed_tags
-from mlops_assets.cli.printing import console, print_json, print_table
+from mlops_assets.cli.printing import console, print_json, print_table, shown
 from mlops_assets.cli.run_grid import print_groups, print_runs
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.run_query import RunFields
@@ -133,7 +134,8 @@ def _show(record: RunRecord) -> None:
         **{f"seconds {name}": seconds for name, seconds in record.timings.items()},
         **{f"tag {name}": value for name, value in record.tags.items()},
     }
-    print_table("", ["run", record.run_id], [(name, value) for name, value in facts.items() if value is not None][1:])
+    known = [(name, escape(shown(value))) for name, value in facts.items() if value is not None]
+    print_table("", ["run", record.run_id], known[1:])
     metrics = [
         (name, value, record.train_metrics.get(name), record.baseline.get(name))
         for name, value in record.metrics.items()
@@ -142,10 +144,12 @@ def _show(record: RunRecord) -> None:
         console.print()
         print_table("", ["metric", "test", "train", "baseline"], metrics, numbers=["test", "train", "baseline"])
     console.print()
-    print_table("", ["parameter", "value"], list(record.parameters.items()))
+    parameters = [(escape(name), escape(shown(value))) for name, value in record.parameters.items()]
+    print_table("", ["parameter", "value"], parameters)
     if record.artifacts:
         console.print()
         rows = [(name, entry.bytes, entry.uri) for name, entry in record.artifacts.items()]
         print_table("", ["artifact", "bytes", "uri"], rows, numbers=["bytes"])
     if record.error is not None:
-        console.print(f"\n[red]{record.error.message}[/red]\n{record.error.traceback}", highlight=False, markup=True)
+        said = f"\n[red]{escape(record.error.message)}[/red]\n{escape(record.error.traceback)}"
+        console.print(said, highlight=False)

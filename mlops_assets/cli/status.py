@@ -72,7 +72,7 @@ def _print_grid(p: "OpenedProject", statuses: Sequence["SubprojectStatus"], limi
             status.rows,
             status.runs,
             status.failed or None,
-            coloured(status.last.status) if status.last else None,
+            coloured(status.last_status) if status.last_status else None,
             status.last.kind if status.last else None,
             age(status.last.created_at) if status.last else None,
             *(status.last.metrics.get(name) if status.last else None for name in metrics),
@@ -89,7 +89,7 @@ def _print_grid(p: "OpenedProject", statuses: Sequence["SubprojectStatus"], limi
         console.print(more, highlight=False)
     if any(status.state != "registered" for status in statuses):
         console.print("`mlops plan` shows what differs from project.py, `mlops apply` registers it", highlight=False)
-    if any(status.last is not None and status.last.status == "failed" for status in statuses):
+    if any(status.last_status == "failed" for status in statuses):
         console.print("`mlops show RUN` has the error of a failed run, `mlops status KEY` its id", highlight=False)
 
 

@@ -4,9 +4,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
-from mlops_assets.cli.printing import age, console, filled, print_json, print_records, print_table, shown
+from mlops_assets.cli.printing import age, console, filled, print_json, print_table, shown
+from mlops_assets.cli.run_grid import print_runs
 from mlops_assets.tracking.data_versions import DataVersion, data_versions
 from mlops_assets.tracking.overview import SubprojectStatus
+from mlops_assets.tracking.run_query import RunQuery
 
 if TYPE_CHECKING:
     from mlops_assets.opened_project import OpenedProject
@@ -24,13 +26,13 @@ def print_detail(p: "OpenedProject", status: SubprojectStatus, as_json: bool) ->
     values = _values(registered or declared)
     differs = _differences(registered, declared)
     versions = data_versions(p.tracker, p.datasets, key)
-    records = p.tracker.records([key])[-LAST:][::-1]
+    runs = p.tracker.rows(RunQuery(subprojects=(key,), limit=LAST))
     if as_json:
         detail = {
             "values": values,
             "differs": differs,
             "data_versions": [version.row() for version in versions],
-            "last_runs": [record.row() for record in records],
+            "last_runs": runs.as_dicts(),
         }
         print_json([{**status.row(), **detail}])
         return
@@ -48,9 +50,9 @@ def print_detail(p: "OpenedProject", status: SubprojectStatus, as_json: bool) ->
     if versions:
         console.print()
         print_data_versions("Data versions", versions, LAST)
-    if records:
+    if runs.rows:
         console.print()
-        print_records("Last runs", records)
+        print_runs(runs)
 
 
 def _print_facts(project: str, status: SubprojectStatus) -> None:

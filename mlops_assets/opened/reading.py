@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Unpack
 
 from mlops_assets.opened.ports import Opened
 from mlops_assets.tracking.annotations import Overlay
+from mlops_assets.tracking.compare.compared_runs import Sources
 from mlops_assets.tracking.groups import Group, direction_of, group_query, grouped
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.run_query import RunFields, RunQuery
@@ -16,6 +17,7 @@ from resources.parquet import decode
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mlops_assets.tracking.compare.comparison import Comparison
     from resources.models import LoadedModel
 
 
@@ -82,6 +84,16 @@ class Reading(Opened):
     def record(self, run_id: str) -> RunRecord:
         """One run, complete. Takes any beginning or end of its id that no other run shares."""
         return self.tracker.find(run_id)
+
+    def compare(self, *runs: str, across_subprojects: bool = False) -> "Comparison":
+        """What differs between runs and which is better, down to the row; the first run named is the base.
+
+        Raises NotComparable for runs of several subprojects, unless asked for: their results are of other rows.
+        """
+        from mlops_assets.tracking.compare.comparison import compare
+
+        records = [self.tracker.find(run) for run in runs]
+        return compare(records, Sources.of(self.home, self.project), across_subprojects=across_subprojects)
 
     def state(self, run: str | RunRecord) -> RunState:
         """The complete state of a run: configuration, data, model, results, predict, the frame after every step.

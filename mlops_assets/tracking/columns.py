@@ -45,6 +45,7 @@ FIXED: dict[str, Type] = {
     "created_at": "t",
     "seconds": "f",
     "configuration": "s",
+    "split": "s",
     "predictions": "s",
     "dagster_run_id": "s",
     "created_by": "s",

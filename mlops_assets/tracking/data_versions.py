@@ -9,6 +9,7 @@ from typing import Any, Literal
 import dagster as dg
 from dagster._core.event_api import PartitionKeyFilter
 
+from mlops_assets.tracking.run_query import RunQuery
 from mlops_assets.tracking.tracker import Tracker
 from resources.datasets import DatasetStore, Snapshot
 from resources.event_log import EventLog, LoggedEvent
@@ -105,9 +106,8 @@ def data_versions(tracker: Tracker, store: DatasetStore, subproject: str) -> lis
         versions[snapshot.data_version] = _stored(known, snapshot)
     verdicts = _verdicts(log, project, subproject, by_dagster_run)
     runs: dict[str, list[str]] = {}
-    for record in tracker.records([subproject]):
-        if record.data_version is not None:
-            runs.setdefault(record.data_version, []).append(record.run_id)
+    for run in tracker.rows(RunQuery(subprojects=(subproject,), sort="created_at, run_id")).as_dicts():
+        runs.setdefault(run.get("data_version") or "", []).append(run["run_id"])
     found = [
         replace(version, runs=tuple(runs.get(name, ())), expectations=verdicts.get(name))
         for name, version in versions.items()

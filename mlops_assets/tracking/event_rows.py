@@ -10,6 +10,7 @@ from pydantic_core import from_json
 
 from mlops_assets.tracking.columns import ASSET, DOCUMENT, EVENT_ID, EVENT_TIME, FIXED, WHAT, Type, stored_name, typed
 from mlops_assets.tracking.event_source import StoredEvent
+from mlops_assets.tracking.record import split_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -143,6 +144,7 @@ def fixed_values(record: dict[str, Any]) -> dict[str, Any]:
         "created_at": _utc(record["created_at"]),
         "seconds": round(sum((record.get("timings") or {}).values()), 4),
         "configuration": (record.get("digests") or {}).get("run"),
+        "split": split_of(record.get("settings") or {}),
         "predictions": record.get("predictions"),
         "dagster_run_id": record.get("dagster_run_id"),
         "created_by": record.get("created_by"),

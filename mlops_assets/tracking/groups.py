@@ -1,9 +1,9 @@
 """Runs of one configuration together, over seeds and folds, so that "is this better or is it noise" has an answer.
 
-Two configurations are compared pair by pair: on the same data version, subproject, seed and fold, so that what makes a
-fold hard or a seed lucky falls out of the difference. The interval is a paired t interval. Folds share training rows,
-which makes their differences look steadier than they are; where pairs differ by fold, the variance is corrected for it
-(Nadeau and Bengio 2003, "Inference for the generalization error").
+Two configurations are compared pair by pair: on the same data version, subproject, seed, fold and split (the rows they
+are judged on), so that what makes a fold hard or a seed lucky falls out of the difference. The interval is a paired t
+interval. Folds share training rows, which makes their differences look steadier than they are; where pairs differ by
+fold, the variance is corrected for it (Nadeau and Bengio 2003, "Inference for the generalization error").
 """
 
 import math
@@ -20,7 +20,7 @@ Better = Literal["min", "max", "zero"]
 Verdict = Literal["best", "worse", "better", "noise", "not paired"]
 CONFIDENCE = 0.95
 SAME = ("subproject", "code_version", "data_version", "configuration")
-Pair = tuple[Any, Any]
+Pair = tuple[Any, Any, Any]
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def _group(runs: Sequence[Mapping[str, Any]], metrics: Sequence[str], metric: st
     known = {name: [value for value in values if value is not None] for name, values in held.items()}
     by_pair: dict[Pair, list[float]] = {}
     for run in runs:
-        by_pair.setdefault((run["seed"], run["fold"]), []).append(run[f"metrics.{metric}"])
+        by_pair.setdefault((run["seed"], run["fold"], run["split"]), []).append(run[f"metrics.{metric}"])
     return Group(
         **{name: runs[0][name] for name in SAME},
         runs=len(runs),
@@ -126,7 +126,7 @@ def _against(group: Group, best: Group, better: Better) -> Group:
     if len(scores) < 2:
         mean = scores[0] if scores else None
         return replace(group, difference=_turned(Difference(len(scores), mean), better))
-    mean, half = statistics.fmean(scores), _half_width(scores, len({fold for _, fold in shared}))
+    mean, half = statistics.fmean(scores), _half_width(scores, len({fold for _, fold, _ in shared}))
     verdict: Verdict = "worse" if mean - half > 0 else "better" if mean + half < 0 else "noise"
     found = Difference(len(scores), mean, mean - half, mean + half)
     return replace(group, difference=_turned(found, better), verdict=verdict)

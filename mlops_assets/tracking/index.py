@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 # A change of what segments hold is a new folder: versions of this program side by side disturb each other in nothing.
-FORMAT = "1"
+FORMAT = "2"
 READ_IDS = 2_048
 ATTEMPTS = 5
 log = logging.getLogger(__name__)
@@ -127,7 +127,8 @@ class RunIndex:
                 tables.append(table)
                 pieces.append(segment)
                 ids.difference_update(table.column(EVENT_ID).to_pylist())
-        for first, end in _stretches(sorted(ids)):
+        # Where rows are kept, those between missing ones need not be read; where none are, a gap of ids costs nothing.
+        for first, end in _stretches(sorted(ids), READ_IDS if pieces else None):
             events = [event for event in self.source.read(first, end) if event.event_id in ids]
             if events:
                 tables.append(table_of(events))
@@ -183,12 +184,12 @@ def _canonical(table: "pa.Table") -> "pa.Table":
     return table.select([*held, *sorted(more)])
 
 
-def _stretches(ids: Sequence[int]) -> Iterable[tuple[int, int]]:
-    """Ranges of ids to read at once, that hold these ids and few others."""
+def _stretches(ids: Sequence[int], gap: int | None) -> Iterable[tuple[int, int]]:
+    """Ranges of ids to read at once that hold these ids. More than ``gap`` ids between two are left out, if given."""
     start = 0
     for position in range(1, len(ids) + 1):
-        ends = position == len(ids) or position - start == READ_IDS or ids[position] - ids[position - 1] > READ_IDS
-        if ends:
+        ends = position == len(ids) or position - start == READ_IDS
+        if ends or (gap is not None and ids[position] - ids[position - 1] > gap):
             yield ids[start], ids[position - 1] + 1
             start = position
 

@@ -35,7 +35,7 @@ def lost_runs(tracker: Tracker, artifacts: ArtifactStore, moment: datetime | Non
     settled = (moment or now()) - SETTLING
     paths = artifacts.list_documents(f"runs/{tracker.project}")
     # Asked after the listing: whatever was logged meanwhile is tracked, not lost.
-    tracked = tracker.run_ids()
+    tracked = set(tracker.run_ids())
     records, recent, unreadable = [], [], {}
     for path in (path for path in paths if path.rsplit("/", 2)[-2] not in tracked):
         try:

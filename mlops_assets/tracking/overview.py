@@ -12,9 +12,10 @@ from typing import Any, Literal, get_args
 
 from mlops_assets.tracking.latest_datasets import LatestDataset, latest_datasets
 from mlops_assets.tracking.record import RunRecord, flat
-from mlops_assets.tracking.registry import Registry, configuration_asset
+from mlops_assets.tracking.registry import Registry
 from mlops_assets.tracking.tracker import LatestRuns, Tracker
 from partitions.catalogue import SubprojectConfiguration
+from partitions.changes import digests_of
 from partitions.errors import MlopsError, UnknownName, nearest
 
 State = Literal["registered", "changed", "not applied", "not declared"]
@@ -33,9 +34,7 @@ class SubprojectStatus:
     configuration: str
     tags: Mapping[str, str]
     dataset: LatestDataset | None = None
-    runs: int = 0
-    failed: int = 0
-    last: RunRecord | None = None
+    latest: LatestRuns | None = None
     best: str | None = None
     stages: Mapping[str, Any] | None = None
     schedules: Mapping[str, Any] | None = None
@@ -52,6 +51,25 @@ class SubprojectStatus:
     @property
     def rows(self) -> int | None:
         return self.dataset.rows if self.dataset else None
+
+    @property
+    def runs(self) -> int:
+        return self.latest.runs if self.latest else 0
+
+    @property
+    def failed(self) -> int:
+        """How many of the runs failed."""
+        return self.latest.failed if self.latest else 0
+
+    @property
+    def last_status(self) -> str | None:
+        """How the last run ended; known without reading its record."""
+        return self.latest.status if self.latest else None
+
+    @property
+    def last(self) -> RunRecord | None:
+        """The last run."""
+        return self.latest.last if self.latest else None
 
     def row(self) -> dict[str, Any]:
         """As plain data, with the same keys for every subproject."""
@@ -96,7 +114,8 @@ class Overview:
 
         Raises UnknownName where a pattern, or the tags, match nothing.
         """
-        registered = self._registered()
+        digests = digests_of(self.declared)
+        registered = self._registered(digests)
         tagged = self._tags(registered)
         keys = chosen(self.registry.project, tagged, patterns, tags or {})
         some = keys if patterns or tags else None
@@ -104,8 +123,7 @@ class Overview:
         runs = self.tracker.latest(some)
         statuses = []
         for key in keys:
-            declared = self.declared.get(key)
-            digest = declared.digest if declared is not None else None
+            digest = digests.get(key)
             statuses.append(
                 SubprojectStatus(
                     subproject=key,
@@ -113,17 +131,22 @@ class Overview:
                     configuration=registered.get(key) or digest or "",
                     tags=tagged[key],
                     dataset=datasets.get(key),
-                    **_of_runs(runs.get(key)),
+                    latest=runs.get(key),
                 )
             )
         return statuses
 
-    def _registered(self) -> dict[str, str]:
-        """The digest of what is registered, by key. A partition that ``apply`` did not make has none."""
-        keys = self.registry.keys()
-        asset = configuration_asset(self.registry.project)
-        digests = self.registry.event_log.latest_data_versions(asset) if keys else {}
-        return {key: digests.get(key, "") for key in keys}
+    def _registered(self, declared: Mapping[str, str]) -> dict[str, str]:
+        """The digest of what is registered, by key; none for a partition that ``apply`` did not make.
+
+        Where it is another one than that of what is declared, it is computed anew: an earlier version of this package
+        may have computed it otherwise, and that is no change.
+        """
+        registered = self.registry.digests()
+        differing = [key for key, digest in registered.items() if digest and declared.get(key, digest) != digest]
+        if differing:
+            registered |= digests_of(self.registry.configurations(differing))
+        return registered
 
     def _tags(self, registered: Mapping[str, str]) -> dict[str, Mapping[str, str]]:
         """The tags of every subproject; those no longer declared are read, as few as they are."""
@@ -140,10 +163,6 @@ def _state(declared: str | None, registered: str | None) -> State:
     if not registered:
         return "not applied"
     return "registered" if declared == registered else "changed"
-
-
-def _of_runs(latest: LatestRuns | None) -> dict[str, Any]:
-    return {"runs": latest.runs, "failed": latest.failed, "last": latest.last} if latest is not None else {}
 
 
 def chosen(
@@ -186,8 +205,7 @@ def narrowed(
     return [
         status
         for status in statuses
-        if (not states or status.state in states)
-        and (not failed or (status.last is not None and status.last.status == "failed"))
+        if (not states or status.state in states) and (not failed or status.last_status == "failed")
     ]
 
 
@@ -242,4 +260,4 @@ def by_state(statuses: Iterable[SubprojectStatus]) -> dict[str, int]:
 
 def by_last_status(statuses: Iterable[SubprojectStatus]) -> dict[str, int]:
     """How many last runs ended in which way; those without any run count as ``never run``."""
-    return dict(Counter(status.last.status if status.last else "never run" for status in statuses).most_common())
+    return dict(Counter(status.last_status or "never run" for status in statuses).most_common())

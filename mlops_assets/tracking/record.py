@@ -125,6 +125,7 @@ class RunRecord(Value):
             "created_at": self.created_at.isoformat(),
             "seconds": round(sum(self.timings.values()), 4),
             "configuration": self.digests.run,
+            "split": split_of(self.settings),
             "predictions": self.predictions,
             "dagster_run_id": self.dagster_run_id,
             "created_by": self.created_by,
@@ -134,6 +135,12 @@ class RunRecord(Value):
             **flat("metrics", self.metrics),
             **flat("tags", self.tags),
         }
+
+
+def split_of(settings: dict[str, Any]) -> str | None:
+    """The digest of the split that came out, if recorded: runs that share it are judged on the same rows."""
+    split = settings.get("split")
+    return split if isinstance(split, str) else None
 
 
 def flat(prefix: str, values: dict[str, Any]) -> dict[str, Any]:

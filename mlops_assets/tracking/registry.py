@@ -45,6 +45,9 @@ class Registration(Value):
 class State:
     """All that is registered, by digest. ``as_of``: the last event of registration it takes in.
 
+    A digest is empty where there is none: for a partition added by hand, and where someone was interrupted between an
+    event and its tags. Registering such a subproject logs it again.
+
     ``unfinished``: the digests of subprojects whose configuration is logged and whose partition is still to be added:
     someone was interrupted in between.
     """
@@ -188,7 +191,11 @@ class Registry:
 
 
 def _as_history(events: list[LoggedEvent], live: bool) -> list[Registration]:
-    """A retirement counts once it is done: the last one before the subproject came back, or if it is gone now."""
+    """What each event changed, told from the events themselves.
+
+    A retirement counts once it is done. A configuration that is logged again, unchanged, changed nothing: someone
+    finished what another was interrupted in.
+    """
     history: list[Registration] = []
     before: SubprojectConfiguration | None = None
     for position, event in enumerate(events):
@@ -197,10 +204,13 @@ def _as_history(events: list[LoggedEvent], live: bool) -> list[Registration]:
         if retired and not _took_effect(following, live):
             continue
         after = None if retired else SubprojectConfiguration.model_validate_json(event.metadata[ENTRY])
+        what = _what(history, before, after)
+        if what is None:
+            continue
         history.append(
             Registration(
                 at=datetime.fromtimestamp(event.timestamp, UTC),
-                what="retired" if retired else event.metadata.get("event", "changed" if before else "registered"),
+                what=what,
                 by=event.metadata.get("by"),
                 why=event.metadata.get("why"),
                 digest=after.digest if after else None,
@@ -212,7 +222,20 @@ def _as_history(events: list[LoggedEvent], live: bool) -> list[Registration]:
     return history
 
 
+def _what(
+    history: list[Registration], before: SubprojectConfiguration | None, after: SubprojectConfiguration | None
+) -> What | None:
+    if after is None:
+        return "retired"
+    if before is None:
+        return "registered"
+    if history[-1].what == "retired":
+        return "brought back"
+    return "changed" if after.digest != before.digest else None
+
+
 def _took_effect(following: LoggedEvent | None, live: bool) -> bool:
+    """Whether the subproject was gone after a retirement: it is gone now, or was registered anew."""
     if following is None:
         return not live
-    return following.kind == "materialization" and following.metadata.get("event") == "brought back"
+    return following.kind == "materialization" and following.metadata.get("event") != "changed"

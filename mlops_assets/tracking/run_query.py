@@ -150,7 +150,7 @@ def _view(connection: "DuckDBPyConnection", indexed: Indexed) -> View:
     if not indexed.files:
         nothing = "(select null as event_id) e where false"
         return View(Sql(nothing), logical(()), {})
-    relation = Sql("read_parquet(?, union_by_name = true)", ([_no_pattern(str(file)) for file in indexed.files],))
+    relation = Sql("read_parquet(?, union_by_name = true)", ([str(file) for file in indexed.files],))
     described = connection.execute(f"describe select * from {relation.text}", relation.values).fetchall()
     wiped = [(asset, time) for asset, time in indexed.wiped.items()]
     kept = "".join(f" and not (e.{ASSET} = ? and e.{EVENT_TIME} <= ?)" for _ in wiped)
@@ -219,10 +219,3 @@ def _overlaid(relation: Sql, expressions: dict[str, str], over: dict[str, Overla
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-def _no_pattern(path: str) -> str:
-    """A path that is read as it is, also if its folders are named with signs that mean something in patterns."""
-    import glob
-
-    return glob.escape(path)

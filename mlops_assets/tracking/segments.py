@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlops_assets.tracking.event_source import BLOCK_BITS, Tally
+from partitions.errors import MlopsError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -112,7 +113,7 @@ def listed(folder: Path) -> dict[Segment, Path]:
     """The segments in ``folder``; none if it is not there."""
     try:
         names = os.listdir(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     return {segment: folder / name for name in names if (segment := named(name)) is not None}
 
@@ -122,10 +123,16 @@ def write(table: "pa.Table", file: Path) -> None:
 
     The folder may be deleted at any time, also under the draft: then it is written again.
     """
-    for _ in range(ATTEMPTS - 1):
-        with contextlib.suppress(FileNotFoundError):
-            return _write(table, file)
-    return _write(table, file)
+    try:
+        for _ in range(ATTEMPTS - 1):
+            with contextlib.suppress(FileNotFoundError):
+                return _write(table, file)
+        return _write(table, file)
+    except OSError as error:
+        raise MlopsError(
+            f"the index of runs cannot be written in {file.parent}: {error.strerror or error}; it needs a folder that "
+            "may be written to, with room (it can be deleted at any time, and is made again)"
+        ) from error
 
 
 def _write(table: "pa.Table", file: Path) -> None:

@@ -32,10 +32,11 @@ READ_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class LatestRuns:
-    """The runs of one subproject in short: how many, how many of them failed, and the last one."""
+    """The runs of one subproject in short: how many, how many of them failed, and the last one and how it ended."""
 
     runs: int
     failed: int
+    status: str
     text: str
     overlay: Overlay | None = None
 
@@ -85,7 +86,7 @@ class Tracker:
                 return [], view
             subproject, status, created, run = (_sql(view, n) for n in ("subproject", "status", "created_at", "run_id"))
             order = f"struct_pack(t := {created}, r := {run})"
-            last = f"arg_max({EVENT_ID}, {order}), arg_max({run}, {order})"
+            last = ", ".join(f"arg_max({column}, {order})" for column in (status, EVENT_ID, run))
             where = selection(view, query)
             counts = f"count(*), count(*) filter (where {status} = 'failed')"
             text = f"select {subproject}, {counts}, {last} from {where.text} group by 1 order by 1"
@@ -94,31 +95,24 @@ class Tracker:
         rows, view = self.reader.ask(ask)
         texts = self.source.texts([event_id for *_, event_id, _ in rows])
         latest = {}
-        for key, runs, failed, event_id, run_id in rows:
+        for key, runs, failed, status, event_id, run_id in rows:
             found = tracked_text(texts[event_id]) if event_id in texts else None
             if found is not None:
-                latest[key] = LatestRuns(runs, failed, found[1], view.overlays.get(run_id))
+                latest[key] = LatestRuns(runs, failed, status, found[1], view.overlays.get(run_id))
         return latest
 
     def subprojects(self) -> list[str]:
         """The subprojects that have runs."""
+        return self._distinct("subproject")
 
+    def run_ids(self) -> list[str]:
+        """The ids of all runs."""
+        return self._distinct("run_id")
+
+    def _distinct(self, column: str) -> list[str]:
         def ask(connection: "DuckDBPyConnection", view: View) -> list[str]:
-            if not view.columns["run_id"].stored:
-                return []
-            text = f"select distinct {_sql(view, 'subproject')} from {view.source.text} order by 1"
+            text = f"select distinct {_sql(view, column)} from {view.source.text} order by 1"
             return [row[0] for row in connection.execute(text, view.source.values).fetchall()]
-
-        return self.reader.ask(ask)
-
-    def run_ids(self) -> set[str]:
-        """The ids of all runs: one column of the index, no record is read."""
-
-        def ask(connection: "DuckDBPyConnection", view: View) -> set[str]:
-            if not view.columns["run_id"].stored:
-                return set()
-            text = f"select {_sql(view, 'run_id')} from {view.source.text}"
-            return {row[0] for row in connection.execute(text, view.source.values).fetchall()}
 
         return self.reader.ask(ask)
 

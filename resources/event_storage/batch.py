@@ -181,11 +181,8 @@ class CheckRows:
         self._write(inserts, updates)
 
     def _write(self, inserts: list[dict[str, Any]], updates: dict[int, dict[str, Any]]) -> None:
-        # Statements with the same columns: a planned row, to be evaluated later, lacks one.
-        for with_target in (False, True):
-            rows = [row for row in inserts if ("materialization_event_storage_id" in row) is with_target]
-            if rows:
-                self._connection.execute(AssetCheckExecutionsTable.insert(), rows)
+        if inserts:
+            self._connection.execute(AssetCheckExecutionsTable.insert(), inserts)
         if updates:
             statement = AssetCheckExecutionsTable.update().where(AssetCheckExecutionsTable.c.id == db.bindparam("row"))
             self._connection.execute(statement, [{"row": at, **values} for at, values in sorted(updates.items())])
@@ -230,6 +227,7 @@ def _planned_rows(one: Numbered) -> Iterator[dict[str, Any]]:
         yield {
             **_row(one, planned, AssetCheckExecutionRecordStatus.PLANNED),
             "partition": partition,
+            "materialization_event_storage_id": None,
         }
 
 

@@ -103,12 +103,14 @@ class KeptSqliteEventLogStorage(SchemaMemory, SqliteEventLogStorage):
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[Connection]:
-        if shard not in self._initialized_dbs:
+        # A file that somebody deleted is made anew.
+        if shard not in self._initialized_dbs or not os.path.exists(self.path_for_shard(shard)):
             self._initialise(shard)
         with self._shards.use(shard) as connection:
             yield connection
 
     def _initialise(self, shard: str) -> None:
+        self._initialized_dbs.discard(shard)
         if not is_stamped(self.path_for_shard(shard)):
             with _alone_in(Path(self._base_dir)), super()._connect(shard):
                 pass  # entering it is what makes the tables

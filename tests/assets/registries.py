@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import dagster as dg
@@ -39,12 +38,12 @@ def numbered(count: int, hub: str = "DFW") -> dict[str, SubprojectConfiguration]
     return declared(*(f"S{number:04d}" for number in range(count)), hub=hub)
 
 
-def main(folder: str, count: str, hub: str, start_at: str = "0") -> None:
-    """Says "ready", registers at the given time, and says what that did, as one line of JSON each."""
+def main(folder: str, count: str, hub: str) -> None:
+    """Plans, says so, waits for a line, registers, and says what that did, as one line of JSON each."""
     registry, wanted = open_registry(Path(folder)), numbered(int(count), hub)
     agreed = plan(registry, wanted)
     print(json.dumps({"ready": len(agreed.new) + len(agreed.changed)}), flush=True)
-    time.sleep(max(0.0, float(start_at) - time.time()))
+    sys.stdin.readline()
     try:
         done = register(registry, wanted, Terms(by=hub), agreed)
         print(json.dumps({"registered": len(done.new) + len(done.changed)}))

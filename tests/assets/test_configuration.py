@@ -122,6 +122,27 @@ def test_what_was_interrupted_is_finished_by_doing_it_again(registry: Registry) 
     assert [entry.what for entry in registry.history("B6")] == ["registered", "retired", "brought back"]
 
 
+def test_an_event_whose_tags_were_lost_is_logged_again_and_history_tells_it_once(registry: Registry) -> None:
+    """Dagster's own storages write an event and its tags one after the other."""
+    both = declared("AA", "B6")
+    register(registry, both)
+    changed = declared("AA", "B6", hub="JFK")
+    untagged = {"configuration": changed["AA"].model_dump_json(), "event": "changed", "by": "killed"}
+    registry.event_log.store([dg.AssetMaterialization(ASSET, partition="AA", metadata=untagged)])
+    assert registry.digests()["AA"] == ""
+    register(registry, changed)
+    assert registry.digests() == {key: configuration.digest for key, configuration in changed.items()}
+    assert [(entry.what, entry.by == "killed") for entry in registry.history("AA")] == [
+        ("registered", False),
+        ("changed", True),
+    ]
+    register(registry, declared("AA", hub="JFK"), RETIRE)
+    untagged = {"configuration": both["B6"].model_dump_json(), "event": "brought back"}
+    registry.event_log.store([dg.AssetMaterialization(ASSET, partition="B6", metadata=untagged)])
+    register(registry, {**declared("AA", hub="JFK"), **declared("B6")})
+    assert [entry.what for entry in registry.history("B6")] == ["registered", "changed", "retired", "brought back"]
+
+
 def test_partitions_made_and_taken_away_by_hand_are_put_right(registry: Registry) -> None:
     register(registry, declared("AA", "B6"))
     instance = registry.event_log.instance

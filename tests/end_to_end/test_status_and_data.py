@@ -48,7 +48,7 @@ def test_one_subproject_in_detail(folder: ProjectFolder) -> None:
         "subproject",
         "search_space.alpha",
         "Declared otherwise",
-        "Last runs",
+        "1 run",
         "Data versions",
     ):
         assert line in said, line

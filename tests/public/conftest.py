@@ -1,5 +1,6 @@
 """The small project ``lines`` in a folder of its own, opened in this process as a notebook does."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +25,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("MLOPS_BACKEND", "inline")
-    for name in ("MLOPS_HOME", "DAGSTER_HOME"):
+    for name in ("MLOPS_HOME", "DAGSTER_HOME", "MLOPS_DATABASE_URL"):
         monkeypatch.delenv(name, raising=False)
     yield tmp_path
     forget()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def stored_in(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The test runs twice: with a home whose events are in SQLite, and with one whose events are in Postgres."""
+    if request.param == "postgres":
+        monkeypatch.setenv("MLOPS_DATABASE_URL", request.getfixturevalue("postgres_url"))
+    return str(request.param)
 
 
 def forget() -> None:
@@ -38,4 +47,6 @@ def forget() -> None:
 
 def opened(folder: Path) -> OpenedProject:
     forget()
+    # Python takes a file of the same size, written within the same second, for the one it has compiled.
+    shutil.rmtree(folder / "lines" / "__pycache__", ignore_errors=True)
     return open_project("lines.project", home=folder / "home")

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from mlops_assets.cli.status import by_age
@@ -11,6 +12,7 @@ from mlops_assets.tracking.latest_datasets import latest_datasets
 from mlops_assets.tracking.overview import SubprojectStatus, by_last_status, by_state, grouped, narrowed, ordered
 from partitions.dynamic import add_keys
 from partitions.errors import MlopsError, UnknownName
+from resources.event_log import DATA_VERSION_TAG
 from tests.public.conftest import declare, opened
 
 
@@ -52,6 +54,17 @@ def test_each_state_in_one_listing_with_the_tags_of_what_is_gone(folder: Path) -
     assert [s.subproject for s in narrowed(statuses.values(), ["changed", "not applied"])] == ["b", "new"]
 
 
+def test_a_digest_that_was_computed_otherwise_is_no_change(folder: Path) -> None:
+    p = opened(folder)
+    p.apply()
+    (event,) = p.event_log.latest(("lines", "configuration"), ["a"]).values()
+    asset, old = dg.AssetKey(["lines", "configuration"]), {DATA_VERSION_TAG: "0" * 64}
+    p.event_log.store([dg.AssetMaterialization(asset, partition="a", metadata=event.metadata, tags=old)])
+    assert p.registry.digests()["a"] == "0" * 64
+    status = of(p)["a"]
+    assert (status.state, status.configuration) == ("registered", p.declared()["a"].digest)
+
+
 def test_runs_are_counted_and_the_last_one_shown(folder: Path) -> None:
     declare(folder, {"a": 1.0, "b": 2.0, "c": 3.0}, {"b": "fit"})
     p = opened(folder)
@@ -82,9 +95,10 @@ def test_data_is_as_old_as_its_last_snapshot_whatever_it_holds(folder: Path) -> 
     assert all(age.pop("without any") == 1 and list(age.values()) == [1] for age in ages)
 
 
-def test_the_fast_reading_of_datasets_says_what_dagster_says(folder: Path) -> None:
+def test_the_fast_reading_of_datasets_says_what_dagster_says(folder: Path, stored_in: str) -> None:
     declare(folder, {f"s{number}": float(number) for number in range(5)}, {"s3": "ingest"})
     p = opened(folder)
+    assert stored_in in type(p.event_log.instance.event_log_storage).__name__.lower()
     with pytest.raises(RunsFailed):
         p.train()
     p.train(["s1"])
@@ -143,6 +157,7 @@ def test_sorted_by_any_column_with_what_has_no_value_last(folder: Path) -> None:
         narrowed(statuses, ["change"])
 
 
+@pytest.mark.usefixtures("stored_in")
 def test_groups_of_a_tag_count_and_average(folder: Path) -> None:
     declare(folder, {"a1": 1.0, "a2": 20.0, "b1": 3.0}, {"b1": "fit"})
     p = opened(folder)

@@ -10,7 +10,15 @@ import pytest
 from partitions.errors import MlopsError
 from resources.home import DAGSTER_SETTINGS, Home
 
-NAMES = ("MLOPS_HOME", "MLOPS_ARTIFACTS", "MLOPS_SECRET", "DAGSTER_HOME", *DAGSTER_SETTINGS)
+NAMES = (
+    "MLOPS_HOME",
+    "MLOPS_ARTIFACTS",
+    "MLOPS_SECRET",
+    "MLOPS_DATABASE_URL",
+    "MLOPS_EVENT_LOG",
+    "DAGSTER_HOME",
+    *DAGSTER_SETTINGS,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -82,6 +90,38 @@ def test_a_chosen_dagster_home_outlives_prepare(tmp_path: Path, monkeypatch: pyt
     home.prepare()
     assert home.dagster_home == tmp_path / "chosen"
     assert (tmp_path / "chosen" / "dagster.yaml").exists()
+
+
+def test_a_new_home_takes_the_database_that_is_named_and_does_not_write_its_password(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = Home(tmp_path / "home")
+    monkeypatch.setenv("MLOPS_DATABASE_URL", "postgresql://me:hush@there/events")
+    home.prepare()
+    settings = (home.dagster_home / "dagster.yaml").read_text()
+    assert "postgres_url: {env: MLOPS_DATABASE_URL}" in settings and "hush" not in settings
+    monkeypatch.delenv("MLOPS_DATABASE_URL")
+    with pytest.raises(MlopsError, match="keeps its events in Postgres: set MLOPS_DATABASE_URL"):
+        home.prepare()
+
+
+def test_a_home_keeps_the_storage_that_it_was_made_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "home")
+    home.prepare()
+    before = (home.dagster_home / "dagster.yaml").read_text()
+    assert "base_dir: {env: DAGSTER_HOME}" in before
+    monkeypatch.setenv("MLOPS_DATABASE_URL", "postgresql://me:hush@there/events")
+    home.prepare()
+    assert (home.dagster_home / "dagster.yaml").read_text() == before
+
+
+def test_a_database_of_another_kind_is_refused_and_nothing_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLOPS_DATABASE_URL", "mysql://there/events")
+    with pytest.raises(MlopsError, match="starts with 'mysql': give postgresql://"):
+        Home(tmp_path / "home").prepare()
+    assert not (tmp_path / "home").exists()
 
 
 def test_git_ignores_a_home(tmp_path: Path) -> None:

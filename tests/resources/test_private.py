@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from partitions.errors import DataError
 from partitions.schema import DataSchema
-from resources.private import treat
+from resources.private import treat, treat_once
 
 SECRET = bytes(range(32))
 SCHEMA = DataSchema(key="id", target="y", features=["plane", "x"], private=["plane", "name"])
@@ -131,3 +131,15 @@ def test_hashes_are_equal_exactly_where_values_are(values: list[object]) -> None
         else:
             assert by_value.setdefault((type(value), value), hashed) == hashed
     assert len(set(by_value.values())) == len(by_value)
+
+
+def test_rows_of_a_dataset_are_not_hashed_again_and_live_ones_are() -> None:
+    treated = treat(rows(), SCHEMA, SECRET)
+    pd.testing.assert_frame_equal(treat_once(treated, SCHEMA, SECRET), treated)
+    pd.testing.assert_frame_equal(treat_once(rows(), SCHEMA, SECRET), treated)
+    # One clear value among hashes: the column is not from a dataset, and none of it may stay as it is.
+    mixed = treated.assign(plane=pd.array([treated["plane"].iloc[0], "N1", None], dtype="str"))
+    assert "N1" not in treat_once(mixed, SCHEMA, SECRET)["plane"].tolist()
+    assert treat_once(mixed, SCHEMA, SECRET)["plane"].iloc[0] != treated["plane"].iloc[0]
+    missing = treated.assign(plane=pd.array([None] * 3, dtype="str"))
+    assert treat_once(missing, SCHEMA, SECRET)["plane"].isna().all()

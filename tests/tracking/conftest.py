@@ -12,13 +12,15 @@ from tests.tracking.runs_logged import PROJECT, open_log
 
 @pytest.fixture
 def sqlite_log(tmp_path: Path) -> Iterator[EventLog]:
-    log = open_log(tmp_path / "home")
+    """Dagster's own SQLite storage."""
+    log = open_log(tmp_path / "home", stock=True)
     yield log
     log.instance.dispose()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
 def log(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventLog]:
+    """Our storage, on SQLite and on Postgres."""
     url = request.getfixturevalue("postgres_url") if request.param == "postgres" else None
     opened = open_log(tmp_path / "home", url)
     yield opened

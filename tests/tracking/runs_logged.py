@@ -19,8 +19,15 @@ from resources.home import Home
 
 PROJECT = "p"
 START = datetime(2026, 1, 1, tzinfo=UTC)
-POSTGRES_YAML = "storage:\n  postgres:\n    postgres_url: {url}\ntelemetry:\n  enabled: false\n"
-
+STOCK = "telemetry:\n  enabled: false\n"
+OURS = """
+storage:
+  custom:
+    module: mlops_assets.tracking.home_storage
+    class: HomeStorage
+    config: {{{config}}}
+telemetry: {{enabled: false}}
+"""
 # Ranges of 8 ids, segments of 32 events, stale ones removed soon: so that 200 runs are many.
 SMALL_SEGMENTS = {
     "mlops_assets.tracking.segments.BLOCK_BITS": 3,
@@ -30,16 +37,15 @@ SMALL_SEGMENTS = {
 }
 
 
-def open_log(folder: Path, postgres_url: str | None = None) -> EventLog:
-    """The event log of a home in ``folder``: SQLite, or the Postgres database given."""
+def open_log(folder: Path, postgres_url: str | None = None, *, stock: bool = False) -> EventLog:
+    """The event log of a home in ``folder``: SQLite, or the Postgres database given; our storage, or Dagster's."""
     home = Home(folder)
     settings = home.path / "dagster" / "dagster.yaml"
     settings.parent.mkdir(parents=True, exist_ok=True)
+    config = f'postgres_url: "{postgres_url}"' if postgres_url else f'base_dir: "{settings.parent}"'
     # Once: another process may be reading it.
     if not settings.exists():
-        settings.write_text(
-            POSTGRES_YAML.format(url=postgres_url) if postgres_url else "telemetry:\n  enabled: false\n"
-        )
+        settings.write_text(STOCK if stock else OURS.format(config=config))
     return EventLog(dg.DagsterInstance.from_config(str(home.path / "dagster")))
 
 
@@ -70,7 +76,7 @@ def record(number: int = 0, **changes: Any) -> RunRecord:
 
 def event_of(run: RunRecord, asset: str = "experiments") -> dg.AssetMaterialization | dg.AssetObservation:
     """The event that tracks a run, as the graph logs it."""
-    key = dg.AssetKey([PROJECT, asset])
+    key = dg.AssetKey([run.project, asset])
     metadata: dict[str, Any] = {RECORD_ENTRY: to_text(run), "run_id": run.run_id, **run.metrics}
     if run.status == "succeeded":
         return dg.AssetMaterialization(key, partition=run.subproject, metadata=metadata)

@@ -4,14 +4,17 @@ import itertools
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 import sqlalchemy as sa
+from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 
 from mlops_assets.tracking import segments
 from mlops_assets.tracking.annotations import Overlay
 from mlops_assets.tracking.event_source import BLOCK_BITS, FetchedEvents, SqlEvents, Tally, tally
+from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.run_query import RunQuery
 from mlops_assets.tracking.segments import Range, Segment, named, ranges_of
 from mlops_assets.tracking.tracker import Tracker
@@ -20,9 +23,9 @@ from tests.tracking.runs_logged import (
     PROJECT,
     SMALL_SEGMENTS,
     assert_equal_to_log,
-    event_of,
     log_annotation,
     log_runs,
+    open_log,
     record,
     run_ids,
     some_record,
@@ -117,17 +120,23 @@ def test_ids_given_again_are_noticed_in_older_segments_too(sqlite_log: EventLog,
     assert assert_equal_to_log(tracker) == 40
 
 
-def test_an_event_that_a_slow_transaction_brings_in_late_is_not_missed(postgres_url: str, tmp_path: Path) -> None:
-    from tests.tracking.runs_logged import open_log
+def stored_row(run: RunRecord, folder: Path) -> dict[str, Any]:
+    """The row that the event of a run is in an event log, but for its id."""
+    log = open_log(folder)
+    log_runs(log, [run])
+    with log.instance.event_log_storage.index_connection() as connection:  # type: ignore[attr-defined]
+        row = connection.execute(sa.select(SqlEventLogStorageTable)).mappings().one()
+    log.instance.dispose()
+    return {name: value for name, value in row.items() if name != "id"}
 
+
+def test_an_event_that_a_slow_transaction_brings_in_late_is_not_missed(postgres_url: str, tmp_path: Path) -> None:
     log = open_log(tmp_path / "home", postgres_url)
     tracker = Tracker(log, PROJECT, tmp_path / "index")
-    late, storage = record(1), log.instance.event_log_storage
+    late = record(1)
     engine = sa.create_engine(postgres_url)
     with engine.connect() as slow:
-        from resources.event_storage.entries import entries
-
-        slow.execute(storage.prepare_insert_event(entries([event_of(late)], None)[0]))  # type: ignore[attr-defined]
+        slow.execute(sa.insert(SqlEventLogStorageTable).values(stored_row(late, tmp_path / "another")))
         log_runs(log, [record(number) for number in range(2, 6)])
         assert assert_equal_to_log(tracker) == 4
         slow.commit()
@@ -169,8 +178,6 @@ def test_a_damaged_segment_is_made_again(sqlite_log: EventLog, tmp_path: Path, d
 
 
 def test_another_event_log_under_the_same_index_is_noticed(tmp_path: Path) -> None:
-    from tests.tracking.runs_logged import open_log
-
     logs = [open_log(tmp_path / name) for name in ("one", "two")]
     for log in logs:
         log_runs(log, [record(n) for n in range(7)])

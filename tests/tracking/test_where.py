@@ -327,6 +327,19 @@ def test_a_condition_finds_what_a_plain_reading_of_the_rows_finds(tracker: Track
     assert found(tracker, text) == sorted(row["seed"] for row in _all_rows(tracker) if says(condition, row))
 
 
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(max_size=12), st.one_of(st.integers(), st.floats(allow_nan=False, allow_infinity=False)))
+def test_no_value_is_too_strange_to_ask_for(tracker: Tracker, text: str, number: float) -> None:
+    before = {file: file.stat().st_mtime_ns for file in tracker.index.refresh().files}
+    quoted = "'" + text.replace("'", "''") + "'"
+    of_text = f"tags.hub glob {quoted} or tags.hub like {quoted} or tags.hub >= {quoted}"
+    of_both = f"params.mixed in ({quoted}, {number!r}) or seed < {number!r} or metrics.rmse >= {number!r}"
+    assert len(found(tracker, f"{of_text} or {of_both}")) <= 40
+    assert {file: file.stat().st_mtime_ns for file in before} == before, (
+        "what cannot be asked is no damage of the index"
+    )
+
+
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(alphabet="ab.'\"()<>=!,;-` 1and or not in null", max_size=40))
 def test_any_text_is_read_or_refused_with_its_place(text: str) -> None:

@@ -1,0 +1,1 @@
+"""The project whose runs bench/compare.py compares."""
