@@ -15,7 +15,7 @@ from mlops_assets.assets.travel import travel
 from mlops_assets.assets.way import Arrived, Origin, RunPlan, Way
 from mlops_assets.tracking.record import CodeIdentity, RunError, RunRecord, new_run_id
 from mlops_assets.tracking.replay import Replay, compare_rows, judge
-from mlops_assets.tracking.stored_run import altered, stored_configuration, stored_results
+from mlops_assets.tracking.stored_run import altered, freed, stored_configuration, stored_results
 from partitions.catalogue import SubprojectConfiguration
 from partitions.errors import CodeVersionError, MlopsError
 from partitions.project import Project
@@ -75,13 +75,14 @@ def replay(
     artifacts = ArtifactStore(ports.home.artifacts_url)
     # Looked at before: equal bytes are stored once, so that the same results written again put right a damaged file.
     changed, before = altered(record, artifacts), stored_results(record, artifacts)
+    gone = tuple(freed(record, artifacts))
     recipe = Recipe.of(record, stored_configuration(record, artifacts))
     again = follow(ports, project, recipe if threads is None else replace(recipe, threads=threads))
     after = stored_results(again, artifacts)
     rows = compare_rows(before, after) if before is not None and after is not None else None
     left = altered(record, artifacts) if changed else []
     told = [line if line in left else f"{line}; the replay has put it right" for line in changed]
-    return judge(record, again, rows, told, known)
+    return judge(record, again, rows, told, known).model_copy(update={"freed": gone})
 
 
 def follow(ports: Ports, project: Project, recipe: Recipe) -> RunRecord:

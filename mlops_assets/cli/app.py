@@ -10,6 +10,7 @@ from mlops_assets.cli import (
     annotate,
     apply,
     best,
+    collect,
     compare,
     data,
     dev,
@@ -47,6 +48,7 @@ app.add_typer(best.best, name="best")
 app.command()(annotate.note)
 app.command()(annotate.tag)
 app.command()(replay.replay)
+app.command()(collect.gc)
 app.command()(doctor.doctor)
 app.command()(dev.dev)
 

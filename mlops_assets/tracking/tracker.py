@@ -116,6 +116,10 @@ class Tracker:
 
         return self.reader.ask(ask)
 
+    def overlays(self) -> dict[str, Overlay]:
+        """What was noted of runs, and which tags they were given, after the fact; by run id."""
+        return self.reader.ask(lambda _, view: view.overlays)
+
     def of_dagster_run(self, dagster_run_id: str) -> list[RunRecord]:
         """The runs that one Dagster run made, oldest first."""
         quoted = dagster_run_id.replace("'", "''")
