@@ -67,7 +67,7 @@ def bind_config(model: type[BaseModel], values: Mapping[str, Any], where: str) -
 
 
 def known_values(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Those of ``values`` that ``model`` has a field for, and the paths of the others: for values of another version."""
+    """Those of ``values`` that ``model`` has a field for, and the paths of the others: for another version's values."""
     model.model_rebuild()
     unknown = [problem.path for problem in _unknown_names(model, values, "", "field")]
     return _without(values, set(unknown), ""), unknown

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from mlops_assets.cli import annotate, apply, best, data, dev, doctor, history, init, replay, run, runs, status
+from mlops_assets.cli import annotate, apply, best, data, dev, doctor, explain, history, init, replay, run, runs, status
 from partitions.errors import MlopsError
 
 app = typer.Typer(
@@ -32,6 +32,7 @@ app.add_typer(best.best, name="best")
 app.command()(annotate.note)
 app.command()(annotate.tag)
 app.command()(replay.replay)
+app.command()(explain.explain)
 app.command()(doctor.doctor)
 app.command()(dev.dev)
 
