@@ -187,7 +187,8 @@ class Explaining:
         samples = [cells[frozenset()], *self._seed_cells(cells)] if self.seeds else [cells[frozenset()]]
         alone = cells.get(frozenset({"seed"}))
         samples += [alone] if alone is not None and self.seeds else []
-        records = [known[cell.fingerprint] for cell in samples if cell.fingerprint in known]
+        base, *others = [known[cell.fingerprint] for cell in samples if cell.fingerprint in known]
+        records = [base, *sorted(others, key=lambda record: record.seed)]
         return Noise(
             seeds=tuple(record.seed for record in records),
             values=tuple(record.metrics[self.metric] for record in records),

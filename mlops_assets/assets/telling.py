@@ -85,7 +85,7 @@ def environment_part(parts: Sequence[Part], rest: float, whole: float, grid: Gri
         "a run was made in another environment (lock file, framework) than today's, which cannot be had for the "
         "combinations: all were run today, and what the two runs themselves give otherwise is the environment's part"
         if grid.causes
-        else "both runs have the same code, data, configuration and seed and should predict the same: `mlops replay RUN` "
+        else "both runs have the same code, data, configuration and seed, and should predict the same: `mlops replay` "
         "says what has changed since"
     )
     return sorted([*shares, own], key=lambda part: -abs(part.part)), told

@@ -83,6 +83,7 @@ def _ask(plan: ExplanationPlan) -> None:
     try:
         answer = typer.confirm(f"Make {plan.runs} runs?", err=True)
     except typer.Abort:
+        typer.echo("", err=True)
         raise MlopsError("nothing was run: nobody answered; --yes runs without asking") from None
     if not answer:
         raise MlopsError("nothing was run")
