@@ -15,6 +15,7 @@ from mlops_assets.cli import (
     data,
     dev,
     doctor,
+    explain,
     history,
     init,
     replay,
@@ -48,6 +49,7 @@ app.add_typer(best.best, name="best")
 app.command()(annotate.note)
 app.command()(annotate.tag)
 app.command()(replay.replay)
+app.command()(explain.explain)
 app.command()(collect.gc)
 app.command()(doctor.doctor)
 app.command()(dev.dev)
