@@ -11,8 +11,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.way import Arrived
-from mlops_assets.tracking.record import RunRecord, to_text
-from mlops_assets.tracking.tracker import RECORD_ENTRY
+from mlops_assets.tracking.record import RECORD_ENTRY, RunRecord, to_text
 from resources.event_log import DATA_VERSION_TAG
 
 

@@ -18,9 +18,9 @@ from mlops_assets.assets.events import Materialized, metrics_made, not_made, run
 from mlops_assets.assets.lifecycle import STEPS
 from mlops_assets.assets.way import Arrived
 from mlops_assets.tracking.lost_runs import LostRuns, lost_runs
-from mlops_assets.tracking.record import RunRecord
+from mlops_assets.tracking.record import RECORD_ENTRY, RunRecord
 from mlops_assets.tracking.registry import Registry
-from mlops_assets.tracking.tracker import RECORD_ENTRY, Tracker
+from mlops_assets.tracking.tracker import Tracker
 from partitions.errors import MlopsError
 from partitions.values import Value
 from resources.artifacts import ArtifactStore

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.tracking.annotations import Overlay, annotation
 from mlops_assets.tracking.columns import ASSET, EVENT_ID, Column
-from mlops_assets.tracking.event_rows import RECORD_ENTRY as RECORD_ENTRY
 from mlops_assets.tracking.event_rows import tracked_text
 from mlops_assets.tracking.event_source import event_source
 from mlops_assets.tracking.index import RunIndex
-from mlops_assets.tracking.record import RunRecord
+from mlops_assets.tracking.record import RECORD_ENTRY, RunRecord
 from mlops_assets.tracking.run_query import RunQuery, RunReader, View, ordered, selection
 from mlops_assets.tracking.run_rows import RunRows, run_frame, run_rows
 from partitions.errors import UnknownName
