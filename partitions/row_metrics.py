@@ -44,8 +44,11 @@ class RowMetric:
 
 
 def row_metric(metric: str, results: "pd.DataFrame", task: Literal["regression", "classification"]) -> RowMetric | None:
-    """One of the default metrics by rows with results; None for a metric that is no function of means over rows, or that
-    these rows lack something for. Whether a pipeline means the same by that name is for the caller to see."""
+    """One of the default metrics by rows with results.
+
+    None for a metric that is no function of means over rows, or that these rows lack something for. Whether a pipeline
+    means the same by its name is for the caller to see.
+    """
     import numpy as np
 
     if metric not in (OF_NUMBERS if task == "regression" else OF_CLASSES) or results.empty:

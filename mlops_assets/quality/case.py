@@ -85,9 +85,8 @@ class Case:
         """The metric of the test rows by rows, if that is what this pipeline means by its name."""
         if metric not in self._row_metrics:
             found = row_metric(metric, self.judged.rows, self.judged.pipeline.schema.task)
-            self._row_metrics[metric] = (
-                found if found is not None and same(found.value, self.value_of(metric)) else None
-            )
+            means_it = found is not None and same(found.value, self.value_of(metric))
+            self._row_metrics[metric] = found if means_it else None
         return self._row_metrics[metric]
 
     def retrained(self, seed: int) -> dict[str, float]:

@@ -26,9 +26,8 @@ def not_worse_than_champion(gate: NotWorseThanChampion, case: Case) -> Finding:
         raise CouldNotLook(f"the champion cannot be asked: {judged.champion_lost}")
     if judged.champion is None:
         value = case.value_of(metric)
-        return Finding(
-            True, "no champion yet: nothing is deployed that it could be worse than", value, {"champion": None}
-        )
+        reason = "no champion yet: nothing is deployed that it could be worse than"
+        return Finding(True, reason, value, {"champion": None})
     better = case.better(metric)
     contest = case.contest(judged.champion, gate.min_rows)
     ours, theirs = _values(metric, case, contest)

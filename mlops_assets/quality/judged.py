@@ -34,7 +34,7 @@ class Judged:
     metrics, baseline: of these rows; ``baseline`` is empty where the pipeline has none.
     model_bytes: size of the model file. config, params: as the pipeline's types.
     retrain: trains anew with another seed and returns the metrics; None where it cannot be done.
-    champion: None where nothing is deployed yet. Where one is deployed that cannot be loaded, ``champion_lost`` says why.
+    champion: None where nothing is deployed yet. champion_lost: why the one that is deployed cannot be loaded.
     """
 
     pipeline: Pipeline[Any, Any]

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.quality.case import Case, Finding
-from partitions.errors import CouldNotLook
+from partitions.errors import CouldNotLook, nearest
 from partitions.gates import BetterThanBaseline, SliceFloor, StableOverSeeds, Threshold
 from partitions.pipeline import Better
 
@@ -43,8 +43,7 @@ def _outside(gate: "Threshold | SliceFloor", value: float) -> float:
 
 
 def slice_floor(gate: SliceFloor, case: Case) -> Finding:
-    """Each group by the pipeline's own metric. The value is that of the group furthest outside the bounds, or nearest to
-    them."""
+    """The value is the metric of the group furthest outside the bounds or, with all inside, nearest to them."""
     import numpy as np
 
     codes, names = _groups(gate.column, case)
@@ -61,8 +60,7 @@ def slice_floor(gate: SliceFloor, case: Case) -> Finding:
     if not judged:
         raise CouldNotLook(f"{gate.metric} is not defined for any {gate.column} with {gate.min_rows} test rows or more")
     table = [
-        {gate.column: name, "rows": rows, gate.metric: value, "passed": outside <= 0}
-        for outside, name, rows, value in judged
+        {"slice": name, "rows": rows, "value": value, "passed": outside <= 0} for outside, name, rows, value in judged
     ]
     failed = [one for one in judged if one[0] > 0]
     _, worst, rows, value = judged[0]
@@ -84,9 +82,7 @@ def _groups(column: str, case: Case) -> "tuple[np.ndarray[Any, Any], list[str]]"
     if column in case.judged.pipeline.schema.private:
         raise CouldNotLook(f"{column!r} is private at this code version: its values may not stand in a verdict")
     if column not in rows.columns:
-        raise CouldNotLook(
-            f"the rows have no column {column!r} (they have {', '.join(map(str, rows.columns[:8]))} ...)"
-        )
+        raise CouldNotLook(nearest(column, map(str, rows.columns), noun="column"))
     values: pd.Series[Any] = rows[column]
     found, uniques = pd.factorize(values.to_numpy(dtype=object), use_na_sentinel=True)
     names = [number(value) if isinstance(value, float) else str(value) for value in uniques]
@@ -118,9 +114,7 @@ def _by_group(metric: str, case: Case, codes: "np.ndarray[Any, Any]", large: lis
 def better_than_baseline(gate: BetterThanBaseline, case: Case) -> Finding:
     baseline = case.judged.baseline
     if not baseline:
-        raise CouldNotLook(
-            f"{case.name}.baseline gives none to compare with: return an estimator, or take the gate out"
-        )
+        raise CouldNotLook(f"{case.name}.baseline returns none: return an estimator, or leave this gate out")
     if gate.metric not in baseline:
         raise CouldNotLook(f"the baseline has no {gate.metric!r} ({', '.join(baseline)})")
     value, theirs = case.value_of(gate.metric), baseline[gate.metric]
@@ -130,13 +124,7 @@ def better_than_baseline(gate: BetterThanBaseline, case: Case) -> Finding:
     much = f" by {number(abs(gained))} ({_share(gained, theirs)})" if gained else ""
     asked = "" if passed or not gate.by else f", less than the {gate.by:.3g} of it that is asked"
     reason = f"{gate.metric} {number(value)} is {word} than the baseline's {number(theirs)}{much}{asked}"
-    evidence = {
-        "model": value,
-        "baseline": theirs,
-        "better_by": gained,
-        "wanted": wanted,
-        "rows": len(case.judged.rows),
-    }
+    evidence = {"model": value, "baseline": theirs, "better_by": gained, "wanted": wanted}
     return Finding(passed, reason, value, evidence)
 
 

@@ -54,24 +54,25 @@ def _numbers(prediction: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
 def predict_latency(gate: PredictLatency, case: Case) -> Finding:
     """The fastest of up to five calls, the first within the limit is the last. Fewer test rows are repeated."""
     given = case.given
-    times = -(-gate.rows // len(given))
-    rows = (
-        given.iloc[[position % len(given) for position in range(gate.rows)]] if times > 1 else given.iloc[: gate.rows]
-    )
-    rows = rows.reset_index(drop=True)
+    rows = given.iloc[[place % len(given) for place in range(gate.rows)]].reset_index(drop=True)
     taken: list[float] = []
     while len(taken) < MOST_CALLS and not (taken and taken[-1] <= gate.max_ms):
-        one = rows.copy(deep=False)
-        began = perf_counter()
-        asked(f"{case.name}.predict", lambda: case.judged.pipeline.predict(case.judged.model, one))  # noqa: B023 - called at once
-        taken.append((perf_counter() - began) * 1000)
+        taken.append(_milliseconds(case, rows.copy(deep=False)))
     fastest = min(taken)
     passed = fastest <= gate.max_ms
     many = f"{gate.rows} row{'s' if gate.rows > 1 else ''}"
-    reason = f"predicting {many} took {fastest:.3g} ms, {'at most' if passed else 'more than'} {number(gate.max_ms)} ms"
+    at = "at most" if passed else "more than"
+    reason = f"predicting {many} took {fastest:.3g} ms, {at} {number(gate.max_ms)} ms"
     if not passed:
         reason += f", in each of {len(taken)} calls"
-    return Finding(passed, reason, round(fastest, 4), {"rows": gate.rows, "calls_ms": [round(ms, 4) for ms in taken]})
+    return Finding(passed, reason, fastest, {"rows": gate.rows, "calls_ms": taken})
+
+
+def _milliseconds(case: Case, rows: "pd.DataFrame") -> float:
+    judged = case.judged
+    began = perf_counter()
+    asked(f"{case.name}.predict", lambda: judged.pipeline.predict(judged.model, rows))
+    return round((perf_counter() - began) * 1000, 4)
 
 
 def model_size(gate: ModelSize, case: Case) -> Finding:

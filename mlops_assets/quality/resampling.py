@@ -1,7 +1,7 @@
 """How sure is a difference between two models on the same rows: the paired bootstrap, in NumPy.
 
-Rows are drawn with replacement, the same rows for both models, so that how hard a row is counts for both alike. Rows are
-taken as independent of each other. Equal inputs give equal intervals.
+Rows are drawn with replacement, the same rows for both models, so that how hard a row is counts for both alike. They
+are taken as independent of each other. Equal inputs give equal intervals.
 """
 
 from collections.abc import Callable
@@ -52,8 +52,10 @@ def by_rows(challenger: RowMetric, champion: RowMetric, difference: "Callable[[A
 def by_evaluating(
     rows: int, evaluate: "Callable[[Array], tuple[float, float]]", difference: "Callable[[Array, Array], Array]"
 ) -> Interval:
-    """For any metric: ``evaluate`` gives both models' from the positions of drawn rows, and raises CouldNotLook where the
-    metric is not defined for them (all of one class, say); such a draw says nothing and is left out."""
+    """For any metric. ``evaluate`` gives both models' from the positions of drawn rows.
+
+    Where the metric is not defined for them (all of one class, say) it raises CouldNotLook, and the draw is left out.
+    """
     import numpy as np
 
     random = np.random.default_rng(SEED)

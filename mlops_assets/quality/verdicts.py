@@ -46,7 +46,7 @@ def stops(verdicts: Iterable[GateVerdict]) -> list[GateVerdict]:
 
 
 def plain_evidence(value: Any) -> Any:
-    """``value`` as JSON can hold it: numpy's numbers as Python's, NaN and infinities as text, the rest as short text."""
+    """``value`` as JSON can hold it: numpy's numbers as Python's, NaN and infinities and the rest as text."""
     if isinstance(value, Mapping):
         return {str(name): plain_evidence(part) for name, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
