@@ -60,7 +60,7 @@ def test_a_verdict_says_what_was_declared_and_what_was_found(model: Judged) -> N
 
 
 def test_names_are_unique_and_legal_and_do_not_depend_on_the_bounds() -> None:
-    gates = [
+    gates: list[Gate] = [
         Threshold("rmse", max=25),
         Threshold("rmse", min=1),
         SliceFloor("dest. airport", "mae", max=3),
@@ -84,7 +84,7 @@ def test_names_are_unique_and_legal_and_do_not_depend_on_the_bounds() -> None:
 
 
 def test_only_required_gates_stop_and_one_that_could_not_look_does(model: Judged) -> None:
-    gates = [
+    gates: list[Gate] = [
         Threshold("rmse", max=0.1),
         Threshold("mae", max=0.1, required=False),
         SliceFloor("nowhere", "mae", max=3),
@@ -410,7 +410,7 @@ def test_the_digest_of_an_own_gate_is_that_of_all_that_decides_in_its_module(
 
 
 def test_what_nobody_thought_of_is_a_gate_that_could_not_look(model: Judged) -> None:
-    lists = replace(model, rows=model.rows.assign(region=[[1]] * len(model.rows)))
+    lists = replace(model, rows=model.rows.assign(region=pd.Series([[1]] * len(model.rows), dtype=object)))
     found = verdict(SliceFloor("region", "mae", max=1.0), lists)
     assert found.outcome == "could_not_look"
     assert "TypeError" in found.reason
