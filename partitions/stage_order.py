@@ -15,11 +15,15 @@ def stage_named(configuration: SubprojectConfiguration, name: str) -> Stage:
         if stage.name == name:
             return stage
     if name == ARCHIVE:
-        raise MlopsError(f"{where}: a model gets into {ARCHIVE!r} by being replaced in the last stage, not by a command")
+        raise MlopsError(
+            f"{where}: a model gets into {ARCHIVE!r} by being replaced in the last stage, not by a command"
+        )
     if not configuration.stages:
-        raise UnknownName(f"{where}: unknown stage {name!r}: no stages are declared; add stages=[Stage(...)] and apply")
+        raise UnknownName(f"{where}: unknown stage {name!r}: none are declared; add stages=[Stage(...)] and apply")
     order = ", then ".join(stage.name for stage in configuration.stages)
-    raise UnknownName(f"{where}: {nearest(name, [s.name for s in configuration.stages], noun='stage')} (it has {order})")
+    raise UnknownName(
+        f"{where}: {nearest(name, [s.name for s in configuration.stages], noun='stage')} (it has {order})"
+    )
 
 
 def before(configuration: SubprojectConfiguration, name: str) -> list[str]:

@@ -11,7 +11,8 @@ Result = Literal["deployed", "undeployed", "rejected", "unchanged", "failed", "l
 
 @dataclass(frozen=True)
 class Decision:
-    """``said``: one line for people. ``run_id``: the run that was to serve. ``deployment``: the row it became, if any.
+    """``said``: one line for people. ``run_id``: the run that was to serve. ``deployment``: the row it became, if any;
+    ``moved``: what it moved to the archive.
 
     rejected: a required gate did not pass. unchanged: nothing new to deploy. lost: another deployer was faster.
     """
@@ -22,6 +23,7 @@ class Decision:
     said: str
     run_id: str | None = None
     deployment: Deployment | None = None
+    moved: tuple[Deployment, ...] = ()
     verdicts: tuple[GateVerdict, ...] = ()
 
     @property

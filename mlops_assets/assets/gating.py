@@ -133,7 +133,9 @@ def kept_record(store: ArtifactStore, project: str, subproject: str, run_id: str
     except ArtifactError:
         raise
     except (ValueError, MlopsError) as error:
-        raise ArtifactError(f"document {path} is no record of a run any more: {' '.join(str(error).split())}") from error
+        raise ArtifactError(
+            f"document {path} is no record of a run any more: {' '.join(str(error).split())}"
+        ) from error
 
 
 def _record(store: ArtifactStore, way: Way, run_id: str) -> RunRecord | None:
