@@ -31,6 +31,9 @@ NowOption = Annotated[
 ToOption = Annotated[
     int | None, typer.Option("--to", help="The sequence of an earlier deployment; default the one before.")
 ]
+ToOption = Annotated[
+    int | None, typer.Option("--to", help="The sequence of an earlier deployment; default the one before.")
+]
 SeedOption = Annotated[int | None, typer.Option(help="Default: drawn, and stored with the run.")]
 
 
@@ -40,10 +43,7 @@ def deploy(
     subprojects: SubprojectsArgument = None,
     code_version: Annotated[str | None, typer.Option(help="A commit, branch or tag; default the code at hand.")] = None,
     now: NowOption = None,
-    seed: ToOption = Annotated[
-    int | None, typer.Option("--to", help="The sequence of an earlier deployment; default the one before.")
-]
-SeedOption = None,
+    seed: SeedOption = None,
     tag: TagOption = None,
     everything: AllOption = False,
     project: ProjectOption = None,
@@ -64,10 +64,7 @@ def retrain(
     subprojects: SubprojectsArgument = None,
     why: WhyOption = "retrained by hand",
     now: NowOption = None,
-    seed: ToOption = Annotated[
-    int | None, typer.Option("--to", help="The sequence of an earlier deployment; default the one before.")
-]
-SeedOption = None,
+    seed: SeedOption = None,
     tag: TagOption = None,
     everything: AllOption = False,
     project: ProjectOption = None,
