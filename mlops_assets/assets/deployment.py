@@ -1,0 +1,151 @@
+"""``deployment/<stage>``: which model serves in a stage, each change of it a materialisation.
+
+The ledger is the truth; these assets show it in Dagster. Not executable: models get there by ``mlops deploy`` and its
+like, and by schedules.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from mlops_assets.assets.decision import Decision
+from mlops_assets.quality.verdicts import GateVerdict
+from partitions.dynamic import subproject_partitions
+from partitions.project import Project
+from partitions.stage_order import ARCHIVE
+from resources.event_log import DATA_VERSION_TAG, EventLog
+from resources.ledger.deployment import Deployment
+
+if TYPE_CHECKING:
+    from resources.ledger.ledger import Ledger
+
+ENTRY = "deployment"
+NOTHING = "none"
+# A row is in the ledger a moment before its event is in the log: what is as young as this may be on its way.
+ON_ITS_WAY = timedelta(seconds=30)
+
+
+def deployment_key(project: str, stage: str) -> dg.AssetKey:
+    return dg.AssetKey([project, "deployment", stage])
+
+
+def deployment_specs(project: Project) -> list[dg.AssetSpec]:
+    """One per declared stage, in order, each downstream of the one before; then the archive."""
+    specs, above = [], dg.AssetKey([project.name, "metrics"])
+    for stage in [*(stage.name for stage in project.stages), ARCHIVE]:
+        key = deployment_key(project.name, stage)
+        said = (
+            "The model that was replaced last in the last stage: still served, and monitored."
+            if stage == ARCHIVE
+            else f"The model that serves in {stage}: which run, since when, by whose decision and with which evidence."
+        )
+        specs.append(
+            dg.AssetSpec(
+                key,
+                deps=[above],
+                description=said,
+                partitions_def=subproject_partitions(project.name),
+                group_name=project.name,
+                kinds={"python"},
+            )
+        )
+        above = key
+    return specs
+
+
+def deployed(deployment: Deployment) -> dg.AssetMaterialization:
+    """A row of the ledger as an event. Its data version is the digest of the model that serves from now on."""
+    metadata: dict[str, Any] = {
+        ENTRY: deployment.model_dump_json(),
+        "sequence": deployment.sequence,
+        "action": deployment.action,
+        "run_id": deployment.run_id or NOTHING,
+        "why": f"{deployment.why} ({deployment.by})",
+        **{name: float(value) for name, value in deployment.metrics.items()},
+    }
+    verdicts = [GateVerdict.model_validate(verdict) for verdict in deployment.evidence.get("verdicts", ())]
+    if verdicts:
+        metadata["gates"] = dg.MetadataValue.md(verdict_table(verdicts))
+    return dg.AssetMaterialization(
+        deployment_key(deployment.project, deployment.stage),
+        partition=deployment.subproject,
+        metadata=metadata,
+        tags={DATA_VERSION_TAG: serving_digest(deployment)},
+    )
+
+
+def decided(project: str, decision: Decision) -> dg.AssetObservation:
+    """A decision that left the stage as it was: what was decided, and the verdicts."""
+    metadata: dict[str, Any] = {"decision": decision.result, "why": decision.said, "run_id": decision.run_id or NOTHING}
+    if decision.verdicts:
+        metadata["gates"] = dg.MetadataValue.md(verdict_table(decision.verdicts))
+    return dg.AssetObservation(
+        deployment_key(project, decision.stage), partition=decision.subproject, metadata=metadata
+    )
+
+
+def verdict_table(verdicts: Sequence[GateVerdict]) -> str:
+    lines = [f"| `{v.gate}` | {v.outcome.replace('_', ' ')} | {_cell(v.reason)} | {_cell(v.title)} |" for v in verdicts]
+    return "\n".join(["| gate | verdict | because | wanted |", "|---|---|---|---|", *lines])
+
+
+def unannounced(
+    event_log: EventLog, ledger: "Ledger", project: str, older_than: timedelta = ON_ITS_WAY
+) -> list[Deployment]:
+    """Rows of the ledger that the event log does not tell of, oldest first: who appended them was killed meanwhile.
+
+    Seen by the model that each partition shows last, so it costs two queries and one per stage; ``never_announced``
+    looks at every event. Rows as young as ``older_than`` are left out: their events are on their way.
+    """
+    behind: dict[tuple[str, str], int] = {}
+    of_stage: dict[str, dict[str, Deployment]] = {}
+    for (subproject, stage), deployment in ledger.current(project, evidence=False).items():
+        of_stage.setdefault(stage, {})[subproject] = deployment
+    for stage, current in of_stage.items():
+        asset = (project, "deployment", stage)
+        shown = event_log.latest_data_versions(asset)
+        differing = [key for key, deployment in current.items() if shown.get(key) != serving_digest(deployment)]
+        last = event_log.latest(asset, differing)
+        behind |= {(key, stage): int(last[key].metadata["sequence"]) if key in last else 0 for key in differing}
+    if not behind:
+        return []
+    return [
+        row
+        for row in ledger.history(project, after=min(behind.values()))
+        if row.sequence > behind.get((row.subproject, row.stage), row.sequence) and _is_old(row, older_than)
+    ]
+
+
+def never_announced(
+    event_log: EventLog, ledger: "Ledger", project: str, older_than: timedelta = ON_ITS_WAY
+) -> list[Deployment]:
+    """The same, told from every event: also of materialisations that a person has wiped."""
+    rows = ledger.history(project)
+    told = {
+        int(event.metadata["sequence"])
+        for stage in {row.stage for row in rows}
+        for event in event_log.events((project, "deployment", stage))
+    }
+    return [row for row in rows if row.sequence not in told and _is_old(row, older_than)]
+
+
+def serving_digest(deployment: Deployment) -> str:
+    """What the data version of a stage is: the digest of the model that serves."""
+    return deployment.model.digest if deployment.model is not None else NOTHING
+
+
+def announce(event_log: EventLog, deployments: Iterable[Deployment]) -> int:
+    """Log their events, outside any run; return how many that were."""
+    events = [deployed(deployment) for deployment in deployments]
+    event_log.store(events)
+    return len(events)
+
+
+def _is_old(row: Deployment, age: timedelta) -> bool:
+    return datetime.now(UTC) - row.at > age
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
