@@ -1,6 +1,7 @@
 """A search space as Optuna samples it, and parameters as Optuna knows them.
 
-Optuna is given the place of a choice among the choices and not the choice itself: it takes few types. What is fixed is not told to Optuna at all.
+Optuna is given the place of a choice among the choices and not the choice itself: it takes few types. What is fixed is
+not told to Optuna at all.
 """
 
 from collections.abc import Mapping
