@@ -148,7 +148,7 @@ def test_values_that_mean_something_else_are_not_told() -> None:
 def test_of_other_code_versions_the_version_is_a_dimension_and_trials_are_of_the_one_asked_for() -> None:
     space, base = SearchSpace(rate=Float(0.0, 1.0)), {"rate": 0.5}
     told = [Known({"rate": n / 20}, (abs(n / 20 - 0.9),), "old") for n in range(20)]
-    search = Search(Question(space, hpo(reuse="all"), base, code_version="new"), told=told)
+    search = Search(Question(space, hpo(reuse="all"), base), told=told)
     assert search.told == 20
     for _ in range(15):
         asked = search.ask()

@@ -11,19 +11,20 @@ from typing import Any
 
 from partitions.search_space import Categorical, Dimension, Fixed, Float, Int, SearchSpace
 
-CODE_VERSION = "code version"
+CIRCUMSTANCE = "circumstance"
+HERE = ""
 
 
 @dataclass(frozen=True)
 class Dimensions:
     """``base``: complete parameters; what is not sampled keeps its value there.
 
-    ``code_versions``: where values of several code versions are known, all of them, the one asked for first.
+    ``circumstances``: the own one first, then those of the values known of other code or data.
     """
 
     space: SearchSpace
     base: Mapping[str, Any]
-    code_versions: tuple[str, ...] = ()
+    circumstances: tuple[str, ...] = ()
 
     @cached_property
     def order(self) -> tuple[str, ...]:
@@ -34,8 +35,8 @@ class Dimensions:
     def sampled(self) -> dict[str, Any]:
         """Optuna's distribution of everything that has more than one value."""
         named = {name: _distribution(self.space.dimensions[name]) for name in self.order}
-        if len(self.code_versions) > 1:
-            named[CODE_VERSION] = _places(len(self.code_versions))
+        if len(self.circumstances) > 1:
+            named[CIRCUMSTANCE] = _places(len(self.circumstances))
         return {name: distribution for name, distribution in named.items() if distribution is not None}
 
     @property
@@ -44,8 +45,8 @@ class Dimensions:
 
     def suggested(self, trial: Any) -> dict[str, Any]:
         """Complete parameters of a trial, each sampled by Optuna where its condition holds."""
-        if CODE_VERSION in self.sampled:
-            _suggest(trial, CODE_VERSION, self.sampled[CODE_VERSION])
+        if CIRCUMSTANCE in self.sampled:
+            _suggest(trial, CIRCUMSTANCE, self.sampled[CIRCUMSTANCE])
         parameters = dict(self.base)
         for name in self.order:
             dimension = self.space.dimensions[name]
@@ -59,7 +60,7 @@ class Dimensions:
                 parameters[name] = (dimension.values() or (self.base[name],))[0]
         return parameters
 
-    def known(self, parameters: Mapping[str, Any], code_version: str = "") -> dict[str, Any] | None:
+    def known(self, parameters: Mapping[str, Any], circumstance: str = HERE) -> dict[str, Any] | None:
         """Parameters as Optuna knows them; None where they lie outside the space, or differ where nothing is sampled.
 
         A parameter that is not named has the value of the base: it was added to the space later.
@@ -78,8 +79,8 @@ class Dimensions:
                 return None
             elif name in self.sampled:
                 told[name] = _place(dimension, full[name])
-        if CODE_VERSION in self.sampled:
-            told[CODE_VERSION] = self.code_versions.index(code_version or self.code_versions[0])
+        if CIRCUMSTANCE in self.sampled:
+            told[CIRCUMSTANCE] = self.circumstances.index(circumstance)
         return told
 
     def kept(self, parameters: Mapping[str, Any]) -> dict[str, Any] | None:

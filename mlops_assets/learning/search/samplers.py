@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from mlops_assets.learning.search.dimensions import CODE_VERSION, Dimensions
+from mlops_assets.learning.search.dimensions import CIRCUMSTANCE, Dimensions
 from partitions.errors import DeclarationError
 from partitions.hpo import HPO
 from partitions.search_space import SearchSpace
@@ -55,7 +55,7 @@ def sampler(hpo: HPO, seed: int, number: int, dimensions: Dimensions) -> Any:
         seed = 0
     with _said_as("sampler_options"):
         made = kinds[hpo.sampler](seed=of_trial, **options)
-    return at_code_version(made) if CODE_VERSION in dimensions.sampled else made
+    return asking_here(made) if CIRCUMSTANCE in dimensions.sampled else made
 
 
 def pruner(hpo: HPO) -> Any:
@@ -80,20 +80,20 @@ def pruner(hpo: HPO) -> Any:
         return kinds[hpo.pruner](**options)
 
 
-def at_code_version(inner: Any) -> Any:
-    """The same sampler, all of whose trials are of the code version asked for, whatever others it knows values of."""
+def asking_here(inner: Any) -> Any:
+    """The same sampler, asking for what is run here only, whatever other circumstances it knows values of."""
     from optuna.samplers import BaseSampler
 
-    class AtCodeVersion(BaseSampler):  # type: ignore[misc, unused-ignore]
+    class AskingHere(BaseSampler):  # type: ignore[misc, unused-ignore]
         def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
             return inner.infer_relative_search_space(study, trial)
 
         def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
             sampled = inner.sample_relative(study, trial, search_space)
-            return {**sampled, CODE_VERSION: 0} if CODE_VERSION in sampled else sampled
+            return {**sampled, CIRCUMSTANCE: 0} if CIRCUMSTANCE in sampled else sampled
 
         def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
-            return 0 if name == CODE_VERSION else inner.sample_independent(study, trial, name, distribution)
+            return 0 if name == CIRCUMSTANCE else inner.sample_independent(study, trial, name, distribution)
 
         def before_trial(self, study: Any, trial: Any) -> None:
             inner.before_trial(study, trial)
@@ -101,7 +101,7 @@ def at_code_version(inner: Any) -> Any:
         def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
             inner.after_trial(study, trial, state, values)
 
-    return AtCodeVersion()
+    return AskingHere()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from mlops_assets.learning.search.dimensions import Dimensions
+from mlops_assets.learning.search.dimensions import HERE, Dimensions
 from mlops_assets.learning.search.grid import grid
 from mlops_assets.learning.search.samplers import pruner, sampler
 from partitions.hpo import HPO
@@ -26,16 +26,18 @@ class Question:
     hpo: HPO
     base: Mapping[str, Any]
     seed: int = 0
-    code_version: str = ""
 
 
 @dataclass(frozen=True)
 class Known:
-    """A configuration whose values, run by run, are known before the first trial; of the code version given."""
+    """A configuration whose values, run by run, are known before the first trial.
+
+    ``circumstance``: empty where they mean the same as here; else a name for the code and data they were measured with.
+    """
 
     parameters: Mapping[str, Any]
     values: Sequence[float]
-    code_version: str = ""
+    circumstance: str = HERE
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,8 @@ class Search:
         self, question: Question, told: Sequence[Known] = (), tried: Sequence[tuple[Mapping[str, Any], str]] = ()
     ) -> None:
         self.question = question
-        others = (known.code_version for known in told if known.code_version)
-        versions = tuple(dict.fromkeys((question.code_version, *others)))
-        self.dimensions = Dimensions(question.space, question.base, versions)
+        circumstances = tuple(dict.fromkeys((HERE, *(known.circumstance for known in told))))
+        self.dimensions = Dimensions(question.space, question.base, circumstances)
         self._study = _study(question.hpo)
         self._open: dict[int, _Trial] = {}
         self._next = 0
@@ -82,7 +83,7 @@ class Search:
         self._first = self._worth_trying(tried)
 
     def _tell(self, known: Known) -> bool:
-        params = self.dimensions.known(known.parameters, known.code_version)
+        params = self.dimensions.known(known.parameters, known.circumstance)
         if params is None or not known.values or not all(map(math.isfinite, known.values)):
             return False
         self._add(params, known.values, "complete")
@@ -151,16 +152,16 @@ class Search:
             else:
                 self._study.tell(open_trial.trial, state=TrialState.FAIL)
 
-    def restore(self, number: int, parameters: Mapping[str, Any], values: Sequence[float], ended: Ended | None) -> None:
+    def restore(self, number: int, parameters: Mapping[str, Any], values: Sequence[float], ended: Ended | None) -> bool:
         """A trial of before this process, by its number: how it ended, or None where it is open still.
 
         All of them are restored before anything is asked; a number that is missing is asked for anew. The values of an
-        open one are reported again.
+        open one are reported again. False where the space does not hold it any more.
         """
         params = self.dimensions.known(parameters)
         self._skipped.add(number)
         if params is None:
-            return
+            return False
         while self.question.hpo.sampler == "qmc" and self._used <= number:  # these points are not to come again
             self._study.tell(self._ask(self._used, None)[0], state=_failed())
             self._used += 1
@@ -169,10 +170,11 @@ class Search:
         if ended is None:
             trial, asked = self._ask(number, (dict(parameters), "sampled"))
             self._open[number] = _Trial(asked, trial)
-            return
+            return True
         self._add(params, values, ended)
         if ended == "complete":
             self._remember(sum(values) / len(values), number)
+        return True
 
     def _add(self, params: dict[str, Any], values: Sequence[float], ended: Ended) -> None:
         from optuna.trial import TrialState, create_trial
