@@ -217,12 +217,10 @@ class Study:
                 trial.error = record.error.message if record.error else "failed"
         for place in range(len(self.places)):
             reused = self._known.get(self._ticket(trial, place).fingerprint)
-            if reused is not None and not (trial.pruned or trial.error):
-                trial.results.setdefault(place, reused)
-        complete = len(trial.results) == len(self.places)
-        ended: Ended | None = (
-            "failed" if trial.error else "pruned" if trial.pruned else "complete" if complete else None
-        )
+            if reused is not None and place not in trial.results and not (trial.pruned or trial.error):
+                trial.results[place] = reused
+                trial.reused += 1
+        ended = trial.ended(len(self.places))
         values = trial.values(self.run.configuration.metric)
         if not self.search.restore(number, trial.params, values, ended):
             return
