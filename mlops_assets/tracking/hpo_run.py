@@ -30,7 +30,7 @@ class HPORun(Value):
 
     space: the part that is sampled. base: complete parameters a trial starts from; those not sampled stay so.
     seed: of the first run of every trial; with several seeds the next ones. sampler_seed: the sampler's.
-    lock: of the environment, as in the records of its runs.
+    config: the subproject configuration. lock: of the environment, as in the records of its runs.
     """
 
     hpo_run_id: str
@@ -39,6 +39,7 @@ class HPORun(Value):
     configuration: HPO
     space: SearchSpace
     base: dict[str, Any]
+    config: dict[str, Any] = Field(default_factory=dict)
     code_version: CodeIdentity
     lock: str = ""
     data_version: str

@@ -1,6 +1,7 @@
 """One HPO run under way: which run is next, and what the runs that came back mean. No Dagster, no clock but its own."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
 from typing import Any
@@ -27,6 +28,7 @@ class Study:
         self.run = run
         self.search = search
         self.done: list[TrialSummary] = []
+        self.ended: Counter[str] = Counter()
         self.results: dict[int, dict[int, Result]] = {}
         self.stopped_by: StoppedBy | None = None
         self.reason = ""
@@ -186,6 +188,7 @@ class Study:
 
     def _count(self, trial: Trial, summary: TrialSummary) -> None:
         self.done.append(summary)
+        self.ended[summary.state] += 1
         self.results[summary.number] = trial.results
         limit = self.run.configuration.max_failures
         self._failed_in_a_row = self._failed_in_a_row + 1 if summary.state == "failed" else 0

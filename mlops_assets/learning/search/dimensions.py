@@ -106,8 +106,11 @@ def _distribution(dimension: Dimension) -> Any:
         # Fractions add up to a little more or less than the end of the range, which Optuna does not take.
         return IntDistribution(0, len(dimension.values() or ()) - 1)
     if isinstance(dimension, Int):
-        last = (dimension.values() or (dimension.high,))[-1] if dimension.step else dimension.high
-        return IntDistribution(dimension.low, last, log=dimension.log, step=dimension.step or 1)
+        step = dimension.step or 1
+        last = (
+            dimension.low + (dimension.high - dimension.low) // step * step
+        )  # Optuna wants the range to end on a step
+        return IntDistribution(dimension.low, last, log=dimension.log, step=step)
     if isinstance(dimension, Categorical) and len(dimension.choices) > 1:
         return _places(len(dimension.choices))
     return None
