@@ -11,17 +11,20 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.events import dataset_made, metrics_made, model_made, not_made, trial_event
+from mlops_assets.assets.following import raise_if_any
 from mlops_assets.assets.launch import Ports
 from mlops_assets.assets.optimising.beginning import Begin
 from mlops_assets.assets.optimising.board import Board, OnNews, unheard
 from mlops_assets.assets.optimising.conducting import Conductor
 from mlops_assets.assets.optimising.lane import Lane, News
 from mlops_assets.assets.optimising.preparing import Group, HPORequest, Start, prepare_hpo
+from mlops_assets.assets.request import ListedHPOFields
 from mlops_assets.assets.stream import Stream
 from mlops_assets.quality.expectations import DataVerdict
 from mlops_assets.tracking.best import chosen_event
-from mlops_assets.tracking.hpo_run import ended_events, started_event
+from mlops_assets.tracking.hpo_run import HPORuns, ended_events, started_event
 from partitions.project import Project
+from resources.configured import MlopsResource
 from resources.event_log import EventLog
 from resources.event_storage.entries import AssetEvent, NotMade, RunStep
 
@@ -129,3 +132,50 @@ class TrialsWalk:
         if monotonic() - self.told_at >= SECONDS_BETWEEN_LINES:
             self.told_at = monotonic()
             context.log.info(board.line())
+
+
+def optimise(
+    context: Any,
+    project: Project,
+    fields: ListedHPOFields,
+    mlops: MlopsResource,
+    to: tuple[Evaluate, OnNews],
+) -> None:
+    """One execution of the ``optimise`` job: HPO of the listed subprojects, on their latest snapshots.
+
+    Executed again, it goes on with what the runs of its family began. Raises Failure at the end if some failed.
+    """
+    log = EventLog(context.instance)
+    ports = Ports(mlops.open_home(), log, mlops.compute())
+    keys = list(dict.fromkeys(fields.subprojects))
+    family = family_before(log, context.run)
+    ended = ended_in(log, project.name, keys, family)
+    left = [key for key in keys if key not in ended]
+    request = HPORequest(
+        fields=fields.asked(),
+        seed=fields.hpo_seed,
+        revision=fields.code_version,
+        resume=fields.resume,
+        of_family=family,
+        data_version=fields.data_version,
+        dagster_run_id=context.run.run_id,
+    )
+    walk = TrialsWalk(project, frozenset({"trials", "best_config"}), *to)
+    board = walk.go(context, ports, left, request) if left else Board(0, 0, "")
+    raise_if_any(board.failed, len(keys))
+
+
+def family_before(log: EventLog, run: dg.DagsterRun) -> tuple[str, ...]:
+    """The Dagster runs that this one re-executes."""
+    if run.root_run_id is None:
+        return ()
+    return tuple(run_id for run_id in log.family(run.run_id) if run_id != run.run_id)
+
+
+def ended_in(log: EventLog, project: str, keys: list[str], family: tuple[str, ...]) -> set[str]:
+    """The subprojects of which an HPO run that one of these Dagster runs began has ended well."""
+    if not family:
+        return set()
+    runs = HPORuns(log, project)
+    ended = {one.hpo_run_id for one in runs.ended(keys).values() if one.stopped_by != "failures"}
+    return {r.subproject for r in runs.started(keys) if r.hpo_run_id in ended and r.dagster_run_id in family}
