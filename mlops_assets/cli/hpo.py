@@ -19,7 +19,6 @@ from mlops_assets.opened.optimising import Optimised
 from partitions.errors import MlopsError
 from partitions.hpo import hpo_fields
 
-
 EXPLAINED = 20
 
 
