@@ -177,7 +177,7 @@ def test_a_space_without_another_configuration_ends_it() -> None:
 @pytest.mark.parametrize("pruner", ["none", "median"])
 @pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "qmc"])
 def test_resumed_at_any_moment_it_does_what_is_missing_and_nothing_twice(sampler: str, pruner: str) -> None:
-    fields = {"sampler": sampler, "pruner": pruner, "trials": 8}
+    fields: dict[str, Any] = {"sampler": sampler, "pruner": pruner, "trials": 8}
 
     def answer(ticket: Ticket) -> float | None:
         return None if ticket.plan.configuration.params["depth"] % 7 == 0 else depth(ticket)
