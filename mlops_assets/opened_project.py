@@ -8,6 +8,8 @@ from mlops_assets.opened.deploying import DeployFailed as DeployFailed
 from mlops_assets.opened.deploying import Deploying
 from mlops_assets.opened.keeping import Keeping
 from mlops_assets.opened.launching import RunsFailed as RunsFailed
+from mlops_assets.opened.optimising import HPOFailed as HPOFailed
+from mlops_assets.opened.optimising import Optimising
 from mlops_assets.opened.overseeing import Overseeing
 from mlops_assets.opened.repeating import Repeating
 from resources.home import Home
@@ -24,5 +26,5 @@ def open_project(name: str | None = None, home: str | Path | None = None) -> "Op
     return opened
 
 
-class OpenedProject(Deploying, Overseeing, Choosing, Repeating, Keeping):
+class OpenedProject(Deploying, Optimising, Overseeing, Choosing, Repeating, Keeping):
     """One project, with its registered subprojects, its runs and the ways to make new ones."""

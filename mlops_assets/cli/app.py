@@ -19,6 +19,7 @@ from mlops_assets.cli import (
     doctor,
     explain,
     history,
+    hpo,
     init,
     replay,
     run,
@@ -44,6 +45,7 @@ app.command()(status.status)
 app.command()(data.data)
 app.command()(run.run)
 app.command()(run.train)
+app.command()(hpo.hpo)
 app.command()(runs.runs)
 app.command()(runs.show)
 app.command()(compare.compare)

@@ -131,6 +131,7 @@ class Launching(Registering):
 
 
 def new_dagster_run_id() -> str:
+    """An id for a Dagster run that is executed in this process."""
     import uuid
 
     return str(uuid.uuid4())

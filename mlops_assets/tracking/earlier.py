@@ -1,0 +1,212 @@
+"""What a search knows before its first trial: earlier runs of its subproject, and the best of its siblings.
+
+A value is told to the sampler only where it means the same as a new one would: same subproject configuration, code
+version, data version, parameters that are not sampled, seeds, folds and rows in each of them. Of every other run only
+the configuration is tried. Results of siblings are not even read into the search.
+
+============  =====================================================  ===============================================
+reuse         told                                                   tried first (fitted into the space)
+============  =====================================================  ===============================================
+``same``      what means the same                                    the best of other code and data
+``same-data`` also other code on the same data and folds             the best of other data
+``all``       also other data, with the same folds and seeds         the best of other folds and seeds
+``none``      nothing but this HPO run's own                         nothing; siblings, unless ``transfer`` is none
+============  =====================================================  ===============================================
+
+Values of other code or data are told as what they are: ``Told.circumstance`` names the code (and data) they were
+measured with, one more categorical dimension for the sampler, which asks only for its own.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mlops_assets.learning.evaluation import Evaluation
+from mlops_assets.learning.transfer import best_configurations, fitted, in_turn, similarity, within
+from mlops_assets.tracking.best import BestConfigurations
+from mlops_assets.tracking.evaluations import configuration_digest, evaluations
+from mlops_assets.tracking.record import Digests, fingerprint
+from mlops_assets.tracking.run_query import RunQuery
+from mlops_assets.tracking.tracker import Tracker
+from partitions.errors import UnknownName
+from partitions.hpo import HPO
+from partitions.search_space import SearchSpace
+from partitions.values import canonical_json
+
+OWN = "earlier"
+MOST_SIBLINGS = 50
+BEST_OF_EACH = 3
+HERE = ""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a search is over: what its own runs will have in common.
+
+    base: complete parameters; those that ``space`` does not sample stay so. seed: of the first run of a trial; with
+    several seeds the next ones. subproject_digest: of the registered configuration; None trusts the data version.
+    """
+
+    subproject: str
+    hpo: HPO
+    space: SearchSpace
+    base: Mapping[str, Any]
+    code_version: str
+    data_version: str
+    seed: int
+    hpo_run_id: str | None = None
+    subproject_digest: str | None = None
+
+    @property
+    def pairs(self) -> set[tuple[int, int | None]]:
+        """Seed and fold of each run of a trial."""
+        folds: Iterable[int | None] = range(self.hpo.folds) if self.hpo.folds else (None,)
+        return {(self.seed + number, fold) for number in range(self.hpo.seeds) for fold in folds}
+
+
+@dataclass(frozen=True)
+class Told:
+    """One configuration and its value. circumstance: empty where it means the same as here."""
+
+    evaluation: Evaluation
+    parameters: dict[str, Any]
+    circumstance: str = HERE
+
+    @property
+    def value(self) -> float:
+        return self.evaluation.mean
+
+
+@dataclass(frozen=True)
+class Earlier:
+    """told: configurations with values, oldest first. tried: complete parameters to begin with, in this order, each
+    with its origin ("earlier", "sibling:KEY"). results: runs that need not be run again, as rows by fingerprint.
+    """
+
+    told: tuple[Told, ...] = ()
+    tried: tuple[tuple[dict[str, Any], str], ...] = ()
+    results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @property
+    def circumstances(self) -> tuple[str, ...]:
+        """Those of the values told, the search's own (empty) among them."""
+        return tuple(dict.fromkeys([HERE, *(one.circumstance for one in self.told)]))
+
+
+def earlier(
+    tracker: Tracker, best: BestConfigurations, asked: Asked, siblings: Mapping[str, Mapping[str, str]]
+) -> Earlier:
+    """What is known for ``asked``. ``siblings``: the tags of the project's subprojects by key, its own included."""
+    hpo = asked.hpo
+    own = _evaluations(tracker, hpo.metric, (asked.subproject,))
+    if hpo.reuse == "none":
+        own = [one for one in own if asked.hpo_run_id is not None and asked.hpo_run_id in one.parents]
+    told = _told(asked, own)
+    known = {canonical_json(one.parameters) for one in told if one.circumstance == HERE}
+    offers = _of_others(asked, own) if hpo.reuse != "none" else []
+    if hpo.transfer == "siblings":
+        offers += _of_siblings(tracker, best, asked, siblings, own)
+    most = max(1, hpo.trials // 2)
+    tried = [(c, origin) for c, origin in in_turn(offers, most + len(known)) if canonical_json(c) not in known]
+    return Earlier(tuple(told), tuple(tried[:most]), _results(tracker, asked))
+
+
+def _told(asked: Asked, own: Iterable[Evaluation]) -> list[Told]:
+    told = []
+    for one in own:
+        circumstance, point = _meaning(asked, one), within(asked.space, asked.base, one.parameters)
+        if circumstance is not None and point is not None:
+            told.append(Told(one, point, circumstance))
+    return told
+
+
+def _meaning(asked: Asked, one: Evaluation) -> str | None:
+    """The circumstance under which a value is told; None where it is not."""
+    judged = {(seed, fold) for seed, fold, _ in one.pairs}
+    if judged != asked.pairs or (one.fold_count or None) != asked.hpo.folds:
+        return None
+    code, data = one.code_version == asked.code_version, one.data_version == asked.data_version
+    reuse = asked.hpo.reuse
+    if code and data:
+        return HERE if _same_subproject(asked, one) else None
+    if data and reuse in ("same-data", "all"):
+        return f"code {one.code_version[:12]}"
+    if reuse == "all":
+        return f"code {one.code_version[:12]} on data {(one.data_version or 'unknown')[:12]}"
+    return None
+
+
+def _of_others(asked: Asked, own: Iterable[Evaluation]) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The best configurations of the subproject's runs that are not told, by code and data, the newest first.
+
+    A trial of the same folds that was pruned or stopped is not among them: it was bad, or is not judged yet.
+    """
+    groups: dict[tuple[str, str | None], list[Evaluation]] = {}
+    for one in own:
+        here = (one.code_version, one.data_version) == (asked.code_version, asked.data_version)
+        begun = here and {(seed, fold) for seed, fold, _ in one.pairs} < asked.pairs
+        if _meaning(asked, one) is None and not begun:
+            groups.setdefault((one.code_version, one.data_version), []).append(one)
+    newest_first = sorted(groups.values(), key=lambda group: max(max(one.run_ids) for one in group), reverse=True)
+    return [(OWN, [fitted(asked.space, asked.base, c) for c in _best(group, asked.hpo)]) for group in newest_first]
+
+
+def _same_subproject(asked: Asked, one: Evaluation) -> bool:
+    """Whether the subproject was configured as it is: its digest is part of the fingerprint of every run."""
+    if asked.subproject_digest is None:
+        return True
+    params, fold = canonical_json(dict(one.parameters)), one.folds[0]
+    digests = Digests(subproject=asked.subproject_digest, run=configuration_digest(params, one.fold_count, fold))
+    return one.fingerprints[0] == fingerprint(one.code_version, one.data_version, digests, one.seeds[0], fold)
+
+
+def _of_siblings(
+    tracker: Tracker,
+    best: BestConfigurations,
+    asked: Asked,
+    siblings: Mapping[str, Mapping[str, str]],
+    own: list[Evaluation],
+) -> list[tuple[str, list[dict[str, Any]]]]:
+    """The best configurations of each sibling, most similar first. Of thousands only those with the most tags in common
+    are looked at."""
+    tags = siblings.get(asked.subproject, {})
+    keys = [key for key in siblings if key != asked.subproject]
+    keys = sorted(keys, key=lambda key: (-similarity((tags, siblings[key]), (), ()), key))[:MOST_SIBLINGS]
+    if not keys:
+        return []
+    chosen = best.current(keys)
+    judged: dict[str, list[Evaluation]] = {key: [] for key in keys}
+    for one in _evaluations(tracker, asked.hpo.metric, tuple(keys)):
+        judged[one.subproject].append(one)
+    alike = {key: similarity((tags, siblings[key]), own, judged[key]) for key in keys}
+    offers = []
+    for key in sorted(keys, key=lambda key: (-alike[key], key)):
+        found = [chosen[key].parameters] if key in chosen else []
+        found += _best(judged[key], asked.hpo)
+        if found:
+            offers.append((f"sibling:{key}", [fitted(asked.space, asked.base, c) for c in found[:BEST_OF_EACH]]))
+    return offers
+
+
+def _best(some: Iterable[Evaluation], hpo: HPO) -> list[dict[str, Any]]:
+    return best_configurations(some, hpo.direction, BEST_OF_EACH)
+
+
+def _evaluations(tracker: Tracker, metric: str, keys: tuple[str, ...]) -> list[Evaluation]:
+    try:
+        return evaluations(tracker, metric, RunQuery(subprojects=keys))
+    except UnknownName:
+        return []  # no run has this metric yet: a new metric, or the first HPO run of all
+
+
+def _results(tracker: Tracker, asked: Asked) -> dict[str, Mapping[str, Any]]:
+    """The runs on this code and data that came to an end, by fingerprint, the first of each."""
+    where = f"code_version = '{asked.code_version}' and data_version = '{asked.data_version}'"
+    if asked.hpo.reuse == "none":
+        where += f" and parent = '{asked.hpo_run_id or ''}'"
+    rows = tracker.rows(RunQuery(subprojects=(asked.subproject,), where=where, sort="created_at, run_id")).as_dicts()
+    found: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        if row["kind"] != "replay" and row["status"] != "failed" and row.get(f"metrics.{asked.hpo.metric}") is not None:
+            found.setdefault(row["fingerprint"], row)
+    return found
