@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from mlops_assets.assets.best_config import best_config_spec
 from mlops_assets.assets.configuration import configuration_spec
 from mlops_assets.assets.deployment import deployment_specs
 from mlops_assets.assets.experiments import experiments_spec
@@ -24,7 +23,6 @@ def build_definitions(project: Project) -> dg.Definitions:
             configuration_spec(project.name),
             lifecycle_asset(project, checks, gates.specs),
             experiments_spec(project.name),
-            best_config_spec(project.name),
             *deployment_specs(project),
         ],
         jobs=[
