@@ -19,6 +19,7 @@ from mlops_assets.cli import (
     replay,
     run,
     runs,
+    space,
     status,
 )
 from partitions.errors import MlopsError
@@ -38,6 +39,7 @@ app.command()(apply.apply)
 app.command()(history.history)
 app.command()(status.status)
 app.command()(data.data)
+app.command()(space.space)
 app.command()(run.run)
 app.command()(run.train)
 app.command()(runs.runs)

@@ -44,7 +44,8 @@ class Asked:
     """What a search is over: what its own runs will have in common.
 
     base: complete parameters; those that ``space`` does not sample stay so. seed: of the first run of a trial; with
-    several seeds the next ones. subproject_digest: of the registered configuration; None trusts the data version.
+    several seeds the next ones. subproject_digest: ``config_digest`` of what is registered; None trusts the data
+    version to tell of a change.
     """
 
     subproject: str
