@@ -6,7 +6,7 @@ from mlops_assets.assets.best_config import best_config_spec
 from mlops_assets.assets.configuration import configuration_spec
 from mlops_assets.assets.experiments import experiments_spec
 from mlops_assets.assets.lifecycle import lifecycle_asset
-from mlops_assets.automation.jobs import experiment_job, train_job
+from mlops_assets.automation.jobs import experiment_job, optimise_job, train_job
 from mlops_assets.automation.sensors import register_sensor
 from mlops_assets.checks import ExpectationChecks
 from partitions.project import Project
@@ -27,6 +27,7 @@ def build_definitions(project: Project) -> dg.Definitions:
         jobs=[
             train_job(project, checks, mlops),
             experiment_job(project, checks, mlops),
+            optimise_job(project, checks, mlops),
         ],
         sensors=[register_sensor(project)],
         resources={"mlops": mlops},

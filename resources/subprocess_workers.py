@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from resources.needs import Needs, Pulled
 from resources.outcomes import ComputeError, Outcome, WorkerError
 from resources.worker import FRAMEWORK_ROOT, pack, thread_settings, unpack_outcome
 
@@ -31,11 +32,19 @@ serve(desk, json.loads(folders))
 
 @dataclass(frozen=True)
 class ProcessSettings:
-    """How worker processes are started: the folders first on their search path, how many, threads of each."""
+    """How worker processes are started: the folders first on their search path, how many, threads of each.
+
+    ``needs`` says what an item needs: one that needs the CPUs of several workers runs beside fewer others.
+    """
 
     folders: Sequence[str]
     workers: int
     threads: int
+    needs: Callable[[Any], Needs] | None = None
+
+    def places(self, item: Any) -> float:
+        """How many of the workers' places an item takes."""
+        return 1.0 if self.needs is None else max(1.0, self.needs(item).cpus / self.threads)
 
 
 def map_in_processes(
@@ -45,18 +54,19 @@ def map_in_processes(
 
     A process is reused for further items, and replaced where it died. Raises ``ComputeError`` where none starts.
     """
-    numbered = enumerate(items)
+    queue = _Queue(Pulled(items), settings)
     idle: list[_Worker] = []
     busy: list[_Worker] = []
     with tempfile.TemporaryDirectory(prefix="mlops-work-") as desk:
         Path(desk, "function").write_bytes(function)
         try:
             while True:
-                while len(busy) < settings.workers and (numbered_item := next(numbered, None)) is not None:
+                while (numbered_item := queue.fitting(len(busy))) is not None:
                     try:
                         item = pack(numbered_item[1])
                     except Exception as error:  # noqa: BLE001 - pickling runs user code
                         problem = WorkerError.of(error, prefix="the item cannot be sent to a worker: ")
+                        queue.done(numbered_item[0])
                         yield Outcome(numbered_item[0], None, problem, 0.0)
                         continue
                     busy.append(_reused(idle) or _Worker(Path(desk), settings))
@@ -65,6 +75,7 @@ def map_in_processes(
                     return
                 for worker in _finished(busy):
                     outcome = worker.outcome()
+                    queue.done(outcome.index)
                     busy.remove(worker)
                     if worker.died:
                         worker.end()
@@ -74,6 +85,33 @@ def map_in_processes(
         finally:
             for worker in (*busy, *idle):
                 worker.end()
+
+
+class _Queue:
+    """Items in their order, each when there is room for it; the next one waits in hand."""
+
+    def __init__(self, pulled: Pulled, settings: ProcessSettings) -> None:
+        self._pulled = pulled
+        self._settings = settings
+        self._taken: dict[int, float] = {}
+        self._in_hand: tuple[int, Any] | None = None
+
+    def fitting(self, in_flight: int) -> tuple[int, Any] | None:
+        """The next item if there is room for it; one that needs more than there is runs alone."""
+        if len(self._taken) >= self._settings.workers:
+            return None
+        self._in_hand = self._in_hand or self._pulled.next(in_flight)
+        if self._in_hand is None:
+            return None
+        places = self._settings.places(self._in_hand[1])
+        if self._taken and sum(self._taken.values()) + places > self._settings.workers:
+            return None
+        self._taken[self._in_hand[0]] = places
+        numbered, self._in_hand = self._in_hand, None
+        return numbered
+
+    def done(self, index: int) -> None:
+        del self._taken[index]
 
 
 def _reused(idle: "list[_Worker]") -> "_Worker | None":

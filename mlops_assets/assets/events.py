@@ -83,6 +83,18 @@ def experiment_events(project: str, arrived: Arrived) -> Iterator[dg.AssetMateri
             yield not_made(key, record)
 
 
+def trial_event(project: str, record: RunRecord) -> dg.AssetMaterialization | dg.AssetObservation:
+    """A run of a trial: made where it succeeded; seen where it failed, or was run in full and made its trial end."""
+    key = dg.AssetKey([project, "trials"])
+    if record.status == "failed":
+        return not_made(key, record)
+    if record.status != "succeeded":
+        return seen_again(key, record)
+    metadata: dict[str, Any] = {RECORD_ENTRY: to_text(record), "run_id": record.run_id, **_numbers(record)}
+    tags = {DATA_VERSION_TAG: record.predictions or ""}
+    return dg.AssetMaterialization(key, partition=record.subproject, metadata=metadata, tags=tags)
+
+
 def not_made(key: dg.AssetKey, record: RunRecord) -> dg.AssetObservation:
     """A run that failed: its record, and the reason where people look first."""
     reason = record.error.message if record.error else record.status
@@ -91,7 +103,7 @@ def not_made(key: dg.AssetKey, record: RunRecord) -> dg.AssetObservation:
 
 
 def seen_again(key: dg.AssetKey, record: RunRecord) -> dg.AssetObservation:
-    """A run that is reported late: it is known again, and the last materialisation stays what it is."""
+    """A run that is reported late, or made its trial end: it is known; the last materialisation stays what it is."""
     metadata: dict[str, Any] = {RECORD_ENTRY: to_text(record), "run_id": record.run_id, **_numbers(record)}
     return dg.AssetObservation(key, partition=record.subproject, metadata=metadata)
 

@@ -1,6 +1,6 @@
 """Following a launch: each arrival's events are logged, told of in the log, and counted as done or failed."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -89,12 +89,16 @@ def said_of(arrived: Arrived) -> str:
 
 def raise_if_failed(progress: Progress) -> None:
     """Fail the step iff some subproject failed, with every one of them and its error."""
-    failed = progress.failed
+    raise_if_any(progress.failed, progress.total)
+
+
+def raise_if_any(failed: Mapping[str, str], total: int) -> None:
+    """Fail the step iff some of ``total`` subprojects failed. ``failed``: error by subproject."""
     if not failed:
         return
     lines = [failed[key] for key in sorted(failed)]
     raise dg.Failure(
-        description=f"{len(failed)} of {progress.total} subprojects failed:\n" + "\n".join(lines),
-        metadata={"failed": dg.MetadataValue.json(failed)},
+        description=f"{len(failed)} of {total} subprojects failed:\n" + "\n".join(lines),
+        metadata={"failed": dg.MetadataValue.json(dict(failed))},
         allow_retries=False,
     )

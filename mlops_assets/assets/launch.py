@@ -95,7 +95,7 @@ def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -
     registry = Registry(ports.event_log, project.name)
     reference = PipelineReference.of(project.pipeline)
     first = registry.configurations(keys[:1])
-    code, environment = _code(ports, project, reference, request.revision)
+    code, environment = code_for(ports, project, reference, request.revision)
     _check(project, _in_pages(registry, keys, request.follow_best), request if environment is None else None)
     origin = Origin(
         code=identity_of(code),
@@ -118,7 +118,7 @@ def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -
         draw=len(keys) == 1,
         threads=ports.compute.threads,
     )
-    versions = _data_versions(ports, project.name, keys, request)
+    versions = data_versions_for(ports, project.name, keys, request)
     asked = configuration if request.runs else None
     return Launch(registry, template, versions, asked, request.follow_best, environment)
 
@@ -203,9 +203,10 @@ def declared_params(registered: SubprojectConfiguration) -> dict[str, Any]:
     }
 
 
-def _code(
+def code_for(
     ports: Ports, project: Project, reference: PipelineReference, revision: str | None
 ) -> tuple[CodeVersion, Environment | None]:
+    """The code version asked for, and the environment of workers that have it; None where this process has it."""
     versions = CodeVersions(ArtifactStore(ports.home.artifacts_url))
     if revision is None:
         code = versions.current(reference, project.not_code)
@@ -244,7 +245,7 @@ def identity_of(code: CodeVersion) -> CodeIdentity:
     )
 
 
-def _data_versions(ports: Ports, project: str, keys: list[str], request: Request) -> dict[str, str | None]:
+def data_versions_for(ports: Ports, project: str, keys: list[str], request: Request) -> dict[str, str | None]:
     """The data version each subproject runs on; None where a new snapshot is to be taken."""
     if request.configuration.data_version is not None:
         store = DatasetStore(ArtifactStore(ports.home.artifacts_url), ports.home.secret())

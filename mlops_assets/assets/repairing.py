@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 import dagster as dg
 from pydantic import ValidationError
 
-from mlops_assets.assets.events import experiment_events, metrics_made, model_made, not_made, seen_again
+from mlops_assets.assets.events import experiment_events, metrics_made, model_made, not_made, seen_again, trial_event
 from mlops_assets.assets.way import Arrived
 from mlops_assets.tracking.failures import EXPERIMENT
 from mlops_assets.tracking.record import RunRecord, now
@@ -61,6 +61,9 @@ def report_again(event_log: EventLog, lost: Iterable[RunRecord], newest: Mapping
 
 
 def _events(event_log: EventLog, record: RunRecord, newest: Mapping[str, datetime]) -> list[TrackedEvent]:
+    if record.kind == "trial":
+        event = trial_event(record.project, record)
+        return [event if isinstance(event, dg.AssetObservation) else seen_again(event.asset_key, record)]
     asset = _asset_of(event_log, record)
     key = dg.AssetKey([record.project, asset])
     last = newest.get(record.subproject)

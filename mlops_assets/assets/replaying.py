@@ -92,7 +92,7 @@ def follow(ports: Ports, project: Project, recipe: Recipe) -> RunRecord:
     """
     _check_data(ports, project, recipe)
     reference = PipelineReference.of(project.pipeline)
-    code, lock, environment = _code(ports, project, reference, recipe)
+    code, lock, environment = code_again(ports, project, reference, recipe.code, recipe.lock)
     subproject = SubprojectConfiguration(
         project=project.name,
         key=recipe.subproject,
@@ -137,26 +137,25 @@ def _check_data(ports: Ports, project: Project, recipe: Recipe) -> None:
         store.artifacts.get(snapshot.artifact)
 
 
-def _code(
-    ports: Ports, project: Project, reference: PipelineReference, recipe: Recipe
+def code_again(
+    ports: Ports, project: Project, reference: PipelineReference, code: CodeIdentity, lock: str
 ) -> tuple[CodeIdentity, str, Environment]:
     """The code with its identity as of today (framework and lock file may be others), and where a worker finds it."""
     versions = CodeVersions(ArtifactStore(ports.home.artifacts_url))
     here = versions.current(reference, project.not_code)
-    if recipe.code.digest == here.digest or recipe.code.tree == here.tree:
+    if code.digest == here.digest or code.tree == here.tree:
         return identity_of(here), here.lock, Environment(Path(reference.root))
-    recorded = _version(recipe)
+    recorded = _version(code, lock)
     archive = versions.rebuild(recorded, reference, project.not_code)
     folder = versions.extract(archive, ports.home.path / "code", reference, project.not_code)
     # A commit brings its own lock file; an archive holds none, so the one of today counts.
-    lock = recipe.lock if recipe.code.commit is not None else here.lock
+    lock = lock if code.commit is not None else here.lock
     digest = code_digest(recorded.tree, versions.framework, lock)
-    code = recipe.code.model_copy(update={"digest": digest, "framework": versions.framework})
-    return code, lock, Environment(folder)
+    again = code.model_copy(update={"digest": digest, "framework": versions.framework})
+    return again, lock, Environment(folder)
 
 
-def _version(recipe: Recipe) -> CodeVersion:
-    code = recipe.code
+def _version(code: CodeIdentity, lock: str) -> CodeVersion:
     if code.tree is None or code.framework is None:
         raise CodeVersionError(
             f"code version {code.digest[:12]} was recorded without the digest of its files, so it cannot be told "
@@ -166,7 +165,7 @@ def _version(recipe: Recipe) -> CodeVersion:
         digest=code.digest,
         tree=code.tree,
         framework=code.framework,
-        lock=recipe.lock,
+        lock=lock,
         commit=code.commit,
         branch=code.branch,
         dirty=code.dirty,

@@ -39,6 +39,33 @@ class RunFields(dg.Config):
         return Window(since=_time("since", self.since), until=_time("until", self.until))
 
 
+class HPOFields(dg.Config):
+    """What an HPO run is asked for; whatever is left out takes what is registered.
+
+    hpo: fields of the HPO configuration, as in an HPO configuration file. trials, timeout (seconds): the budget.
+    hpo_seed: of the sampler, and of the first run of each trial. resume: go on with HPO runs that did not end.
+    """
+
+    hpo: dict[str, Any] = {}
+    trials: int | None = None
+    timeout: float | None = None
+    hpo_seed: int | None = None
+    resume: bool = False
+
+    def asked(self) -> dict[str, Any]:
+        """The fields of the HPO configuration that are asked for."""
+        budget = {"trials": self.trials, "timeout": self.timeout}
+        return {**self.hpo, **{name: value for name, value in budget.items() if value is not None}}
+
+
+class ListedHPOFields(HPOFields):
+    """HPO of a list of subprojects. data_version: instead of the latest. code_version: a commit, branch or tag."""
+
+    subprojects: list[str]
+    data_version: str | None = None
+    code_version: str | None = None
+
+
 class ListedRunFields(RunFields):
     """The same for a list of subprojects: what is due need not lie side by side, as a partition range does."""
 

@@ -8,7 +8,9 @@ import dagster as dg
 from mlops_assets.assets.experiments import ExperimentWalk
 from mlops_assets.assets.following import OnArrival
 from mlops_assets.assets.lifecycle import STEPS, DatasetChecks, LifecycleWalk, Selection
-from mlops_assets.assets.request import ListedRunFields
+from mlops_assets.assets.optimising.board import OnNews, unheard
+from mlops_assets.assets.request import ListedHPOFields, ListedRunFields
+from mlops_assets.assets.trials import optimise
 from partitions.project import Project
 from resources.configured import MlopsResource
 
@@ -66,3 +68,24 @@ def train_job(
         train_op()
 
     return train
+
+
+def optimise_job(
+    project: Project, checks: DatasetChecks, mlops: MlopsResource, on_news: OnNews = unheard
+) -> dg.JobDefinition:
+    """HPO of the listed subprojects, all of them over one cluster; ends with a choice of the best for each."""
+
+    @dg.op(name=op_name("optimise"))
+    def optimise_op(context: dg.OpExecutionContext, config: ListedHPOFields, mlops: MlopsResource) -> None:
+        optimise(context, project, config, mlops, (checks.evaluation, on_news))
+
+    @dg.job(
+        name="optimise",
+        description="HPO of the listed subprojects: what `mlops hpo` starts.",
+        executor_def=dg.in_process_executor,
+        resource_defs={"mlops": mlops},
+    )
+    def optimise_each() -> None:
+        optimise_op()
+
+    return optimise_each

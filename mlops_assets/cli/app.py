@@ -15,6 +15,7 @@ from mlops_assets.cli import (
     dev,
     doctor,
     history,
+    hpo,
     init,
     replay,
     run,
@@ -42,6 +43,7 @@ app.command()(data.data)
 app.command()(space.space)
 app.command()(run.run)
 app.command()(run.train)
+app.command()(hpo.hpo)
 app.command()(runs.runs)
 app.command()(runs.show)
 app.command()(compare.compare)

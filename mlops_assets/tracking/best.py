@@ -21,7 +21,8 @@ ENTRY = "best"
 class BestConfiguration(Value):
     """One choice. ``run_id``: the run that stands for it; ``parameters``: complete, as that run had them.
 
-    ``by``: a person's name, or the rule. ``replaces``: the run that stood for the choice before.
+    ``run_ids``: all runs that it was judged by, where a rule did. ``by``: a person's name, or the rule.
+    ``replaces``: the run that stood for the choice before.
     """
 
     project: str
@@ -36,6 +37,7 @@ class BestConfiguration(Value):
     why: str
     since: datetime
     replaces: str | None = None
+    run_ids: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -44,7 +46,7 @@ class BestConfiguration(Value):
 
     def row(self) -> dict[str, Any]:
         """The choice as a flat row, for tables and ``--json``."""
-        row = self.model_dump(mode="json", exclude={"project", "parameters", "metrics"})
+        row = self.model_dump(mode="json", exclude={"project", "parameters", "metrics", "run_ids"})
         row |= {f"params.{name}": value for name, value in self.parameters.items()}
         return row | {f"metrics.{name}": value for name, value in self.metrics.items()}
 
@@ -85,11 +87,12 @@ class BestConfigurations:
             since=now(),
             replaces=before.run_id if before else None,
         )
-        self.event_log.store([_event(chosen)])
+        self.event_log.store([chosen_event(chosen)])
         return chosen
 
 
-def _event(chosen: BestConfiguration) -> dg.AssetMaterialization:
+def chosen_event(chosen: BestConfiguration) -> dg.AssetMaterialization:
+    """A choice as the event that makes it known."""
     parameters = "\n".join(f"| `{name}` | `{value}` |" for name, value in chosen.parameters.items())
     return dg.AssetMaterialization(
         dg.AssetKey([chosen.project, ASSET]),

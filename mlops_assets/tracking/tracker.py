@@ -121,6 +121,11 @@ class Tracker:
         quoted = dagster_run_id.replace("'", "''")
         return self._records(RunQuery(where=f"dagster_run_id = '{quoted}'", sort=OLDEST_FIRST))
 
+    def of_parent(self, parent: str) -> list[RunRecord]:
+        """The runs of one HPO run, oldest first."""
+        quoted = parent.replace("'", "''")
+        return self._records(RunQuery(where=f"parent = '{quoted}'", sort=OLDEST_FIRST))
+
     def annotate(self, run_id: str, by: str, change: Overlay) -> RunRecord:
         """Note something about a run or tag it: an event of its own. Returns the record as it now reads."""
         record, asset = self._found(run_id)
