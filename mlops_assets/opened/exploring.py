@@ -33,7 +33,7 @@ class Exploring(Reading, Registering):
         ``p.explore("AA", where="kind = 'trial'").contour()``; in a notebook the whole is a report. runs: ids, or rows
         of ``p.runs``, instead. metric: default what is optimised. Raises UnknownName and MlopsError as ``runs`` does.
         """
-        from mlops_assets.tracking.exploring.exploration import Exploration
+        from mlops_assets.tracking.exploring.exploration import explored
 
         metric = metric or self.metric
         direction_of(metric, self.project.pipeline.metrics)
@@ -44,7 +44,7 @@ class Exploring(Reading, Registering):
         query = self.run_query(subprojects, **asked)
         keys = query.subprojects if query.subprojects is not None else self.tracker.subprojects()
         space = self._configuration(keys[0]).search_space if len(keys) == 1 and self._is_known(keys[0]) else None
-        return Exploration(self.tracker, query, metric, self.project.pipeline.metrics, space)
+        return explored(self.tracker, query, metric, self.project.pipeline.metrics, space)
 
     def space(self, subproject: str, metric: str | None = None) -> "SampledSpace":
         """The search space of a subproject, and how much of it was sampled, over all code versions.

@@ -115,17 +115,25 @@ def earlier(
 def _told(asked: Asked, own: Iterable[Evaluation]) -> list[Told]:
     told = []
     for one in own:
-        circumstance, point = _meaning(asked, one), within(asked.space, asked.base, one.parameters)
-        if circumstance is not None and point is not None:
-            told.append(Told(one, point, circumstance))
+        judged, point = _as_judged_here(asked, one), within(asked.space, asked.base, one.parameters)
+        if judged is None or point is None:
+            continue
+        circumstance = _circumstance(asked, judged)
+        if circumstance is not None:
+            told.append(Told(judged, point, circumstance))
     return told
 
 
-def _meaning(asked: Asked, one: Evaluation) -> str | None:
-    """The circumstance under which a value is told; None where it is not."""
-    judged = {(seed, fold) for seed, fold, _ in one.pairs}
-    if judged != asked.pairs or (one.fold_count or None) != asked.hpo.folds:
+def _as_judged_here(asked: Asked, one: Evaluation) -> Evaluation | None:
+    """The evaluation on the seeds and folds of this search alone; None where it lacks one of them."""
+    if (one.fold_count or None) != asked.hpo.folds:
         return None
+    pairs = frozenset(pair for pair in one.pairs if pair[:2] in asked.pairs)
+    return one.on(pairs) if len(pairs) == len(asked.pairs) else None
+
+
+def _circumstance(asked: Asked, one: Evaluation) -> str | None:
+    """The circumstance under which a value is told; None where it is not."""
     code, data = one.code_version == asked.code_version, one.data_version == asked.data_version
     reuse = asked.hpo.reuse
     if code and data:
@@ -144,9 +152,10 @@ def _of_others(asked: Asked, own: Iterable[Evaluation]) -> list[tuple[str, list[
     """
     groups: dict[tuple[str, str | None], list[Evaluation]] = {}
     for one in own:
+        judged = _as_judged_here(asked, one)
         here = (one.code_version, one.data_version) == (asked.code_version, asked.data_version)
-        begun = here and {(seed, fold) for seed, fold, _ in one.pairs} < asked.pairs
-        if _meaning(asked, one) is None and not begun:
+        begun = here and {pair[:2] for pair in one.pairs} < asked.pairs
+        if (judged is None or _circumstance(asked, judged) is None) and not begun:
             groups.setdefault((one.code_version, one.data_version), []).append(one)
     newest_first = sorted(groups.values(), key=lambda group: max(max(one.run_ids) for one in group), reverse=True)
     return [(OWN, [fitted(asked.space, asked.base, c) for c in _best(group, asked.hpo)]) for group in newest_first]

@@ -18,11 +18,13 @@ from mlops_assets.tracking.tracker import Tracker
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What came of an HPO run. ``error``: it brought nothing, or was stopped because its trials failed."""
+    """What came of an HPO run. ``evaluations``: its complete trials. ``error``: it brought nothing, or was stopped
+    because its trials failed."""
 
     summary: HPOSummary
     best: BestConfiguration | None
     error: RunError | None = None
+    evaluations: tuple[Evaluation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ def conclude(study: Study, before: Before, tracker: Tracker, cores: int) -> Conc
         best=_chosen(choice, own) if choice is not None else None,
     )
     best = _best(run, choice, study.results, before.best) if choice is not None else None
-    return Conclusion(summary, best, _error(study, bool(own)))
+    return Conclusion(summary, best, _error(study, bool(own)), tuple(own.values()))
 
 
 def _error(study: Study, complete: bool) -> RunError | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from mlops_assets.learning.evaluation import Evaluation
+from mlops_assets.learning.evaluation import Evaluation, judged_alike
 from partitions.hpo import Direction
 from partitions.search_space import Float, Int, SearchSpace
 from partitions.values import canonical_json
@@ -38,9 +38,9 @@ class Points:
     @cached_property
     def parameters(self) -> dict[str, list[Any]]:
         """The parameters that are not the same everywhere, by dotted name, a value for each evaluation."""
-        flat = [_flat(evaluation.parameters) for evaluation in self.evaluations]
-        names = list(dict.fromkeys(name for one in flat for name in one))
-        held = {name: [one.get(name) for one in flat] for name in names}
+        each = [flat(evaluation.parameters) for evaluation in self.evaluations]
+        names = list(dict.fromkeys(name for one in each for name in one))
+        held = {name: [one.get(name) for one in each] for name in names}
         return {name: values for name, values in held.items() if len(set(map(canonical_json, values))) > 1}
 
     def is_number(self, name: str) -> bool:
@@ -104,12 +104,11 @@ def best_so_far(values: Sequence[float], direction: str) -> list[float]:
 
 
 def _alike(evaluations: Iterable[Evaluation]) -> list[list[Evaluation]]:
-    """By subproject and data version the largest part with the same pairs, of those with most pairs."""
-    groups: dict[tuple[Any, ...], dict[Any, list[Evaluation]]] = {}
+    """By subproject and data version those judged on the same seeds, folds and rows."""
+    groups: dict[tuple[Any, ...], list[Evaluation]] = {}
     for one in evaluations:
-        parts = groups.setdefault((one.subproject, one.data_version), {})
-        parts.setdefault((one.fold_count, one.pairs), []).append(one)
-    return [max(parts.values(), key=lambda part: (part[0].n, len(part))) for parts in groups.values()]
+        groups.setdefault((one.subproject, one.data_version), []).append(one)
+    return [judged_alike(group) for group in groups.values()]
 
 
 def _standardised(group: Sequence[Evaluation]) -> list[Evaluation]:
@@ -119,11 +118,12 @@ def _standardised(group: Sequence[Evaluation]) -> list[Evaluation]:
     return [replace(one, values=tuple((value - middle) / scale for value in one.values)) for one in group]
 
 
-def _flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
+def flat(parameters: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as dotted names."""
+    named: dict[str, Any] = {}
     for name, value in parameters.items():
         if isinstance(value, Mapping) and value:
-            flat.update(_flat(value, f"{prefix}{name}."))
+            named.update(flat(value, f"{prefix}{name}."))
         else:
-            flat[f"{prefix}{name}"] = value
-    return flat
+            named[f"{prefix}{name}"] = value
+    return named

@@ -1,6 +1,6 @@
 """What a set of runs says of its parameters, for a notebook, a terminal, a page and the metadata of an asset."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 COSTS = ("fit_seconds", "model_bytes")
 SHOWN = 20
+Look = Callable[[str, Sequence[Evaluation]], Sequence[float | None]]
 DIRECTIONS: dict[str, Direction] = {"min": "minimize", "max": "maximize"}
 
 
@@ -31,36 +32,16 @@ class Exploration:
     """What ``p.explore("AA")`` returns. ``table``: a row per configuration, the best first. Every picture is a Figure
     with ``png``; in a notebook the whole is a report.
 
-    ``better``: which way each metric is better, as the pipeline declares ("min", "max", "zero").
+    ``what``: whose runs they are. ``better``: which way each metric is better, as the pipeline declares ("min", "max",
+    "zero"). ``look``: the values of another metric or cost of these evaluations, None where one has none.
     """
 
-    def __init__(
-        self,
-        tracker: Tracker,
-        query: RunQuery,
-        metric: str,
-        better: Mapping[str, str],
-        space: SearchSpace | None = None,
-    ) -> None:
-        self.tracker = tracker
-        self.query = query
+    def __init__(self, what: str, held: Points, metric: str, better: Mapping[str, str], look: Look) -> None:
+        self.what = what
+        self.points = held
         self.metric = metric
         self.better = better
-        self.space = space
-
-    @cached_property
-    def evaluations(self) -> list[Evaluation]:
-        """The configurations over their seeds and folds, oldest first; all of them."""
-        return evaluations(self.tracker, self.metric, self.query)
-
-    @cached_property
-    def points(self) -> Points:
-        """Those that can stand beside each other, as plots show them."""
-        return points(self.evaluations, self.metric, self.direction(self.metric), self.space)
-
-    def direction(self, metric: str) -> Direction:
-        """``minimize`` or ``maximize``; a cost, and a metric that is best near zero, is to be small."""
-        return DIRECTIONS.get(self.better.get(metric, "min"), "minimize")
+        self._look = look
 
     @cached_property
     def table(self) -> "pd.DataFrame":
@@ -102,7 +83,7 @@ class Exploration:
         """How much each parameter matters."""
         shares = self.importances(method)
         if not shares:
-            raise MlopsError(f"{self._what}: importances need 4 configurations that differ in parameters and values")
+            raise MlopsError(f"{self.what}: importances need 4 configurations that differ in parameters and values")
         return Figure(f"importance of each parameter for {self.metric}", figures.importance(shares))
 
     def slice(self, *names: str) -> Figure:
@@ -131,19 +112,15 @@ class Exploration:
         other = other or next((name for name in self.better if name != self.metric), "fit_seconds")
         both = self.both(other)
         if not both:
-            raise MlopsError(f"{self._what}: no run has {self.metric} and {other}")
-        directions = self.direction(self.metric), self.direction(other)
+            raise MlopsError(f"{self.what}: no run has {self.metric} and {other}")
+        directions = self.points.direction, direction_to(other, self.better)
         x, y = zip(*both, strict=True)
         return Figure(f"{self.metric} and {other}", figures.pareto((x, y), (self.metric, other), directions))
 
     def both(self, other: str) -> list[tuple[float, float]]:
         """The mean of the metric and of another one (or of a cost) of each configuration that has both."""
         ours = self._some(1).evaluations
-        if other in COSTS:
-            theirs = [getattr(one, other) for one in weighed(self.tracker, ours)]
-        else:
-            known = {one.run_ids: one for one in evaluations(self.tracker, other, self.query)}
-            theirs = [known[one.run_ids].mean if one.run_ids in known else None for one in ours]
+        theirs = list(self._look(other, ours))
         if self.better.get(other) == "zero":
             theirs = [None if value is None else abs(value) for value in theirs]
         return [(one.mean, value) for one, value in zip(ours, theirs, strict=True) if value is not None]
@@ -175,13 +152,13 @@ class Exploration:
         """The best configuration in one sentence."""
         held = self.points
         if not held.evaluations:
-            return f"{self._what}: no run that ended has {self.metric}"
+            return f"{self.what}: no run that ended has {self.metric}"
         best = held.evaluations[held.ranks[0]]
         noise = f" ± {best.standard_error:.2g}" if best.standard_error is not None else ""
         word = "highest" if held.direction == "maximize" else "lowest"
         count = len(held.evaluations)
         of = f"{count} configurations over {best.over()}" if count > 1 else f"one configuration over {best.over()}"
-        return f"{self._what}: {of}; {word} mean {held.metric} {best.mean:.5g}{noise}"
+        return f"{self.what}: {of}; {word} mean {held.metric} {best.mean:.5g}{noise}"
 
     def sections(self, limit: int = SHOWN) -> list[Section]:
         """The tables of a report."""
@@ -214,15 +191,9 @@ class Exploration:
     def _repr_html_(self) -> str:
         return report(self.verdict(), self.sections(), self.figures(), self.points.notes)
 
-    @property
-    def _what(self) -> str:
-        keys = list(dict.fromkeys(one.subproject for one in self.evaluations)) or list(self.query.subprojects or ())
-        shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
-        return f"{self.tracker.project}/{shown}" if shown else self.tracker.project
-
     def _some(self, least: int) -> Points:
         if len(self.points.evaluations) < least:
-            raise MlopsError(f"{self._what}: this needs {least} configurations with {self.metric} that compare")
+            raise MlopsError(f"{self.what}: this needs {least} configurations with {self.metric} that compare")
         return self.points
 
     def _named(self, names: Sequence[str], least: int) -> list[str]:
@@ -231,5 +202,33 @@ class Exploration:
         if unknown is not None:
             raise UnknownName(nearest(unknown, known, noun="parameter that differs between these runs"))
         if len(known) < least:
-            raise MlopsError(f"{self._what}: this needs {least} parameters that differ; these runs have {len(known)}")
+            raise MlopsError(f"{self.what}: this needs {least} parameters that differ; these runs have {len(known)}")
         return [name.removeprefix("params.") for name in names] or self._important
+
+
+def explored(
+    tracker: Tracker, query: RunQuery, metric: str, better: Mapping[str, str], space: SearchSpace | None = None
+) -> Exploration:
+    """The runs that ``query`` asks for. Raises UnknownName for a metric that no run has."""
+    found = evaluations(tracker, metric, query)
+
+    def look(other: str, some: Sequence[Evaluation]) -> list[float | None]:
+        if other in COSTS:
+            return costs(other, weighed(tracker, some))
+        known = {one.run_ids: one.mean for one in evaluations(tracker, other, query)}
+        return [known.get(one.run_ids) for one in some]
+
+    keys = list(dict.fromkeys(one.subproject for one in found)) or list(query.subprojects or ())
+    shown = ", ".join(keys[:3]) + (f" and {len(keys) - 3} more" if len(keys) > 3 else "")
+    what = f"{tracker.project}/{shown}" if shown else tracker.project
+    return Exploration(what, points(found, metric, direction_to(metric, better), space), metric, better, look)
+
+
+def costs(name: str, some: Sequence[Evaluation]) -> list[float | None]:
+    """What is known of ``fit_seconds`` or ``model_bytes``; of anything else, nothing."""
+    return [getattr(one, name) if name in COSTS else None for one in some]
+
+
+def direction_to(metric: str, better: Mapping[str, str]) -> Direction:
+    """``minimize`` or ``maximize``; a cost, and a metric that is best near zero, is to be small."""
+    return DIRECTIONS.get(better.get(metric, "min"), "minimize")
