@@ -68,7 +68,7 @@ class Evaluation:
             return self
         kept = [place for place, pair in enumerate(held) if pair in pairs]
         lists = ("values", "run_ids", "seeds", "folds", "splits", "fingerprints")
-        fewer = {name: tuple(getattr(self, name)[n] for n in kept) for name in lists if getattr(self, name)}
+        fewer: dict[str, Any] = {name: tuple(getattr(self, name)[n] for n in kept) for name in lists if getattr(self, name)}
         return replace(self, **fewer)
 
     def whole(self) -> frozenset[Pair]:
