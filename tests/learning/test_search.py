@@ -39,7 +39,8 @@ def hpo(**fields: Any) -> HPO:
 
 
 def loss(parameters: Mapping[str, Any]) -> float:
-    return abs(math.log(parameters["rate"] / 0.2)) + 0.1 * parameters["depth"] + (parameters["booster"] != "tree")
+    far = abs(math.log(float(parameters["rate"]) / 0.2))
+    return far + 0.1 * float(parameters["depth"]) + float(parameters["booster"] != "tree")
 
 
 def optimised(search: Search, trials: int) -> list[tuple[Asked, float]]:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from mlops_assets.assets.launch import Ports, Request, code_for, data_versions_for, declared_params, identity_of
 from mlops_assets.assets.optimising.accepting import Asked, all_accepted
-from mlops_assets.assets.replaying import code_again
+from mlops_assets.assets.replaying import ready_code
 from mlops_assets.assets.way import Origin, Way
 from mlops_assets.tracking.hpo_run import HPORun, HPORuns
 from mlops_assets.tracking.record import CodeIdentity, new_run_id, now
@@ -114,8 +114,9 @@ def _resumed(
     for digest, same in by_code.items():
         first, environment = same[0], edited
         if current is None or current.digest != digest:
-            again, _, environment = code_again(ports, project, reference, first.code_version, first.lock)
-            if again.digest != digest:
+            ready = ready_code(ports, project, first.code_version, first.lock)
+            environment = ready.environment
+            if ready.identity.digest != digest:
                 raise MlopsError(
                     f"{first.where}: HPO run {first.hpo_run_id} began with code version {digest[:12]}, which cannot be "
                     "had with today's framework and lock file; without --resume a new one begins"

@@ -163,7 +163,7 @@ class Search:
         if params is None:
             return False
         while self.question.hpo.sampler == "qmc" and self._used <= number:  # these points are not to come again
-            self._study.tell(self._ask(self._used, None)[0], state=_failed())
+            self._study.tell(self._ask(self._used, None)[0], state=_pruned())
             self._used += 1
         if self._grid is not None:
             self._grid = _without(self._grid, dict(parameters))
@@ -217,10 +217,10 @@ def _study(hpo: HPO) -> Any:
     return optuna.create_study(direction=hpo.direction, pruner=pruner(hpo))
 
 
-def _failed() -> Any:
+def _pruned() -> Any:
     from optuna.trial import TrialState
 
-    return TrialState.FAIL
+    return TrialState.PRUNED
 
 
 def _without(configurations: Iterator[dict[str, Any]], left_out: dict[str, Any]) -> Iterator[dict[str, Any]]:
