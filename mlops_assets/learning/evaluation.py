@@ -68,7 +68,8 @@ class Evaluation:
             return self
         kept = [place for place, pair in enumerate(held) if pair in pairs]
         lists = ("values", "run_ids", "seeds", "folds", "splits", "fingerprints")
-        fewer: dict[str, Any] = {name: tuple(getattr(self, name)[n] for n in kept) for name in lists if getattr(self, name)}
+        held_by = {name: getattr(self, name) for name in lists}
+        fewer: dict[str, Any] = {name: tuple(held[n] for n in kept) for name, held in held_by.items() if held}
         return replace(self, **fewer)
 
     def whole(self) -> frozenset[Pair]:

@@ -42,6 +42,7 @@ class Exploration:
         self.metric = metric
         self.better = better
         self._look = look
+        self._drawn: dict[tuple[str, tuple[str, ...]], Figure] = {}
 
     @cached_property
     def table(self) -> "pd.DataFrame":
@@ -131,22 +132,31 @@ class Exploration:
             raise MlopsError(f"--plot {nearest(kind, KINDS, noun='plot')}; there are {', '.join(KINDS)}")
         if kind == "contour" and len(names) > 2:
             raise MlopsError(f"a contour is over two parameters, not over {', '.join(names)}")
-        draw = getattr(self, kind)
-        drawn: Figure = draw(*names) if kind in ("slice", "contour", "parallel", "pareto") else draw()
-        return drawn
+        about = tuple(names) if kind in ("slice", "contour", "parallel", "pareto") else ()
+        # A report and the metadata beside it show the same picture.
+        if (kind, about) not in self._drawn:
+            self._drawn[kind, about] = getattr(self, kind)(*about)
+        return self._drawn[kind, about]
 
     def figures(self) -> list[Figure]:
         """Every picture there is something to draw for."""
-        if not self.points.evaluations:
+        return [self.figure(kind) for kind in self.able()]
+
+    def able(self) -> list[str]:
+        """The kinds of pictures there is something to draw for; not pareto, which is of two metrics."""
+        held = self.points
+        if not held.evaluations:
             return []
-        found = [self.history()]
-        if len(self.points.evaluations) > 1 and self.points.parameters:
-            found += [self.importance()] if self.importances() else []
-            found += [self.slice(), self.parallel()]
-            found += [self.contour()] if len(self.points.parameters) > 1 else []
-        if max(one.n for one in self.points.evaluations) > 1:
-            found.append(self.distribution())
-        return found
+        several = len(held.evaluations) > 1 and bool(held.parameters)
+        kinds = {
+            "history": True,
+            "importance": several and bool(self.importances()),
+            "slice": several,
+            "parallel": several,
+            "contour": several and len(held.parameters) > 1,
+            "distribution": max(one.n for one in held.evaluations) > 1,
+        }
+        return [kind for kind, able in kinds.items() if able]
 
     def verdict(self) -> str:
         """The best configuration in one sentence."""

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.learning.canvas import Figure
 from mlops_assets.learning.evaluation import Evaluation
 from mlops_assets.learning.exploring.points import flat, points
 from mlops_assets.tracking.compare.html import page, report
@@ -38,8 +37,8 @@ def shown_metadata(
     if artifacts is None:
         return shown
     exploration = exploration_of(run, evaluations)
-    figures = _figures(exploration, IN_METADATA)
-    for name, figure in figures.items():
+    for name in (kind for kind in exploration.able() if kind in IN_METADATA):
+        figure = exploration.figure(name)
         encoded = base64.b64encode(figure.png).decode()
         shown[name] = dg.MetadataValue.md(f"![{figure.title}](data:image/png;base64,{encoded})")
     path = page_path(run)
@@ -132,17 +131,6 @@ def _sections(run: HPORun, summary: HPOSummary) -> list[Section]:
 
 def _failure(trial: TrialSummary) -> dict[str, Any]:
     return {"trial": trial.number, "error": trial.error, "first run": trial.run_ids[0] if trial.run_ids else None}
-
-
-def _figures(exploration: Exploration, kinds: tuple[str, ...]) -> dict[str, Figure]:
-    """Those of these kinds that there is something to draw for."""
-    if not exploration.points.evaluations:
-        return {}
-    several = len(exploration.points.evaluations) > 1 and bool(exploration.points.parameters)
-    drawn = [
-        kind for kind in kinds if kind == "history" or (several and (kind != "importance" or exploration.importances()))
-    ]
-    return {kind: exploration.figure(kind) for kind in drawn}
 
 
 def _markdown(rows: list[dict[str, Any]]) -> str:
