@@ -1,6 +1,7 @@
 """Exploring: any set of runs as configurations and parameters, and how much of a search space is known."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
 from mlops_assets.opened.reading import Reading
@@ -13,6 +14,7 @@ from partitions.errors import MlopsError, UnknownName
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mlops_assets.learning.exploring.journal import Exported
     from mlops_assets.tracking.exploring.exploration import Exploration
     from mlops_assets.tracking.space import SampledSpace
 
@@ -66,6 +68,13 @@ class Exploring(Reading, Registering):
         except UnknownName:
             found = []  # declared, and no run has it yet
         return sampled_space(searched, found)
+
+    def export_journal(self, subprojects: str | Sequence[str], file: str | Path) -> "list[Exported]":
+        """Write these subprojects' runs as an Optuna journal, for ``optuna-dashboard FILE``; return its studies."""
+        from mlops_assets.tracking.exploring.export import export_journal
+
+        keys = [subprojects] if isinstance(subprojects, str) else list(subprojects)
+        return export_journal(self.tracker, {key: self._configuration(key) for key in keys}, Path(file))
 
     def _is_known(self, subproject: str) -> bool:
         return subproject in self.project.keys or subproject in self.subprojects
