@@ -2,7 +2,6 @@
 
 import dagster as dg
 
-from mlops_assets.assets.best_config import best_config_spec
 from mlops_assets.assets.configuration import configuration_spec
 from mlops_assets.assets.experiments import experiments_spec
 from mlops_assets.assets.lifecycle import lifecycle_asset
@@ -22,7 +21,6 @@ def build_definitions(project: Project) -> dg.Definitions:
             configuration_spec(project.name),
             lifecycle_asset(project, checks),
             experiments_spec(project.name),
-            best_config_spec(project.name),
         ],
         jobs=[
             train_job(project, checks, mlops),

@@ -48,7 +48,7 @@ class Progress:
 
 
 def follow(context: Any, arrivals: Iterable[Arrived], progress: Progress, events_of: EventsOf, tell: OnArrival) -> None:
-    """Log the events of every arrival in batches, as they come; raise Failure at the end if some failed, naming each.
+    """Log the events of every arrival in batches, as they come, and count them in ``progress``.
 
     All events of a subproject are in one batch. ``tell`` hears of an arrival once its events are logged, from a
     thread of its own: whatever was told of survives whatever happens next.
@@ -70,7 +70,6 @@ def follow(context: Any, arrivals: Iterable[Arrived], progress: Progress, events
     with Stream(handle) as stream:
         for arrived in arrivals:
             stream.put(arrived)
-    raise_if_failed(progress)
 
 
 def ignored(_: Arrived) -> None:

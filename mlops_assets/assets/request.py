@@ -11,6 +11,25 @@ from partitions.pipeline import Window
 from partitions.run_configuration import RunConfiguration
 
 
+class HPOFields(dg.Config):
+    """What an HPO run is asked for; whatever is left out takes what is registered.
+
+    hpo: fields of the HPO configuration, as in an HPO configuration file. trials, timeout (seconds): the budget.
+    hpo_seed: of the sampler, and of the first run of each trial. resume: go on with HPO runs that did not end.
+    """
+
+    hpo: dict[str, Any] = {}
+    trials: int | None = None
+    timeout: float | None = None
+    hpo_seed: int | None = None
+    resume: bool = False
+
+    def asked(self) -> dict[str, Any]:
+        """The fields of the HPO configuration that are asked for."""
+        budget = {"trials": self.trials, "timeout": self.timeout}
+        return {**self.hpo, **{name: value for name, value in budget.items() if value is not None}}
+
+
 class RunFields(dg.Config):
     """A run configuration, as in a run configuration file; whatever is left out takes what is registered.
 
@@ -39,23 +58,8 @@ class RunFields(dg.Config):
         return Window(since=_time("since", self.since), until=_time("until", self.until))
 
 
-class HPOFields(dg.Config):
-    """What an HPO run is asked for; whatever is left out takes what is registered.
-
-    hpo: fields of the HPO configuration, as in an HPO configuration file. trials, timeout (seconds): the budget.
-    hpo_seed: of the sampler, and of the first run of each trial. resume: go on with HPO runs that did not end.
-    """
-
-    hpo: dict[str, Any] = {}
-    trials: int | None = None
-    timeout: float | None = None
-    hpo_seed: int | None = None
-    resume: bool = False
-
-    def asked(self) -> dict[str, Any]:
-        """The fields of the HPO configuration that are asked for."""
-        budget = {"trials": self.trials, "timeout": self.timeout}
-        return {**self.hpo, **{name: value for name, value in budget.items() if value is not None}}
+class LifecycleFields(RunFields, HPOFields):
+    """The run config of the lifecycle: of the runs, and of HPO where ``trials`` is selected."""
 
 
 class ListedHPOFields(HPOFields):

@@ -18,12 +18,14 @@ from mlops_assets.assets.optimising.board import Board, OnNews, unheard
 from mlops_assets.assets.optimising.conducting import Conductor
 from mlops_assets.assets.optimising.lane import Lane, News
 from mlops_assets.assets.optimising.preparing import Group, HPORequest, Start, prepare_hpo
-from mlops_assets.assets.request import ListedHPOFields
+from mlops_assets.assets.request import LifecycleFields, ListedHPOFields
 from mlops_assets.assets.stream import Stream
 from mlops_assets.quality.expectations import DataVerdict
 from mlops_assets.tracking.best import chosen_event
 from mlops_assets.tracking.exploring.hpo_report import shown_metadata
 from mlops_assets.tracking.hpo_run import HPORuns, ended_events, started_event
+from mlops_assets.tracking.registry import Registry
+from partitions.errors import MlopsError
 from partitions.project import Project
 from resources.artifacts import ArtifactStore
 from resources.configured import MlopsResource
@@ -123,8 +125,7 @@ class TrialsWalk:
         if news.what == "model":
             reached |= {"trials", "best_config"}
         elif news.what == "ended" and news.conclusion is not None and news.conclusion.best is not None:
-            # It has a best one, if not by its own trials: what follows was still done.
-            reached |= {"best_config", "model", "metrics"}
+            reached |= {"best_config"}  # it has one, if not by its own trials
         return sorted(self.steps - reached)
 
     def _say(self, context: Any, news: News, board: Board) -> None:
@@ -171,6 +172,55 @@ def optimise(
     walk = TrialsWalk(project, frozenset({"trials", "best_config"}), *to)
     board = walk.go(context, ports, left, request) if left else Board(0, 0, "")
     raise_if_any(board.failed, len(keys))
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What became of the subprojects with ``trials`` selected. ``before``: ended in a run that this one re-executes.
+
+    ``without_hpo``: nothing is declared for them that could be optimised; the other steps are still to be done.
+    """
+
+    ended: set[str]
+    failed: dict[str, str]
+    before: list[str]
+    without_hpo: list[str]
+
+
+def optimised(context: Any, ports: Ports, walk: TrialsWalk, asked: tuple[list[str], LifecycleFields]) -> Searched:
+    """HPO as a part of the lifecycle: from the data to the model of the best configuration, as far as selected.
+
+    Raises MlopsError where nothing could be optimised and nothing else is selected.
+    """
+    keys, fields = asked
+    name = walk.project.name
+    configured = Registry(ports.event_log, name).configurations(keys)
+    given = {"metric", "direction"} <= fields.asked().keys()
+    searchable = [key for key in keys if (given or configured[key].hpo) and configured[key].search_space.dimensions]
+    without = [key for key in keys if key not in set(searchable)]
+    if without and not walk.steps & {"dataset", "model"}:
+        raise MlopsError(f"{name}/{without[0]}: declares no hpo or no search space: there is nothing to optimise")
+    if without:
+        context.log.warning(f"{len(without)} subprojects declare no hpo or no search space: trained without trials")
+    family = family_before(ports.event_log, context.run)
+    before = ended_in(ports.event_log, name, searchable, family)
+    run = fields.request()
+    request = HPORequest(
+        fields=fields.asked(),
+        params=run.configuration.params,
+        seed=fields.hpo_seed,
+        revision=fields.code_version,
+        resume=fields.resume,
+        of_family=family,
+        ingest="always" if "dataset" in walk.steps else "missing",
+        window=run.window,
+        data_version=fields.data_version,
+        train="model" in walk.steps,
+        dagster_run_id=context.run.run_id,
+    )
+    left = [key for key in searchable if key not in before]
+    board = walk.go(context, ports, left, request) if left else Board(0, 0, "")
+    return Searched(board.ended, board.failed, [key for key in searchable if key in before], without)
 
 
 def family_before(log: EventLog, run: dg.DagsterRun) -> tuple[str, ...]:

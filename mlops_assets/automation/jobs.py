@@ -9,7 +9,7 @@ from mlops_assets.assets.experiments import ExperimentWalk
 from mlops_assets.assets.following import OnArrival
 from mlops_assets.assets.lifecycle import STEPS, DatasetChecks, LifecycleWalk, Selection
 from mlops_assets.assets.optimising.board import OnNews, unheard
-from mlops_assets.assets.request import ListedHPOFields, ListedRunFields
+from mlops_assets.assets.request import LifecycleFields, ListedHPOFields, ListedRunFields
 from mlops_assets.assets.trials import optimise
 from partitions.project import Project
 from resources.configured import MlopsResource
@@ -20,8 +20,10 @@ def op_name(job: str) -> str:
     return f"{job}_each"
 
 
-class TrainFields(ListedRunFields):
-    """The run config of ``train``. ``steps``: which of dataset, model and metrics to make."""
+class TrainFields(LifecycleFields):
+    """The run config of ``train``. ``steps``: which assets of the lifecycle to make, of the listed subprojects."""
+
+    subprojects: list[str]
 
     steps: list[str] = list(STEPS)
 

@@ -11,7 +11,7 @@ from mlops_assets.assets.optimising.lane import News
 from mlops_assets.assets.optimising.preparing import HPORequest, prepare_hpo
 from mlops_assets.automation.jobs import op_name, optimise_job
 from mlops_assets.checks import ExpectationChecks
-from mlops_assets.opened.launching import QUIET, Launching, new_dagster_run_id
+from mlops_assets.opened.launching import QUIET, Launching, interrupted_as_usual, new_dagster_run_id
 from mlops_assets.tracking.best import BestConfiguration
 from mlops_assets.tracking.hpo_run import HPOSummary
 from partitions.errors import MlopsError
@@ -87,9 +87,10 @@ class Optimising(Launching):
         definition = optimise_job(self.project, ExpectationChecks(self.project.name), self.mlops, hear)
         run_config = {"ops": {op_name("optimise"): {"config": dict(config)}}, **QUIET}
         try:
-            definition.execute_in_process(
-                run_config=run_config, instance=self.event_log.instance, run_id=new_dagster_run_id()
-            )
+            with interrupted_as_usual():
+                definition.execute_in_process(
+                    run_config=run_config, instance=self.event_log.instance, run_id=new_dagster_run_id()
+                )
         except dg.Failure:
             if not failed:
                 raise

@@ -3,12 +3,13 @@
 A choice is a materialisation of ``best_config``. Nothing is overwritten: the last one holds, all of them are history.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, Literal
 
 import dagster as dg
 
+from mlops_assets.learning.choice import Choice
 from mlops_assets.tracking.record import RunRecord, now
 from partitions.errors import MlopsError
 from partitions.values import Value, digest_of
@@ -93,6 +94,28 @@ class BestConfigurations:
         )
         self.event_log.store([chosen_event(chosen)])
         return chosen
+
+
+def chosen_by_rule(
+    project: str, choice: Choice, metrics: Mapping[str, float], before: BestConfiguration | None
+) -> BestConfiguration:
+    """What a rule chose, not logged yet. ``metrics``: means over the runs that it was judged by."""
+    chosen = choice.evaluation
+    return BestConfiguration(
+        project=project,
+        subproject=chosen.subproject,
+        run_id=chosen.run_ids[0],
+        parameters=dict(chosen.parameters),
+        metrics={chosen.metric: chosen.mean, **metrics},
+        code_version=chosen.code_version,
+        data_version=chosen.data_version,
+        source="rule",
+        by=f"rule {choice.rule}",
+        why=choice.reason,
+        since=now(),
+        replaces=before.run_id if before is not None else None,
+        run_ids=chosen.run_ids,
+    )
 
 
 def chosen_event(chosen: BestConfiguration) -> dg.AssetMaterialization:

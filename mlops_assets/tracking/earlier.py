@@ -22,7 +22,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mlops_assets.learning.evaluation import Evaluation
-from mlops_assets.learning.transfer import best_configurations, fitted, in_turn, similarity, within
+from mlops_assets.learning.transfer import (
+    BEST_OF_EACH,
+    Goal,
+    Sibling,
+    best_configurations,
+    fitted,
+    offered_by,
+    similarity,
+    to_try,
+    within,
+)
 from mlops_assets.tracking.best import BestConfigurations
 from mlops_assets.tracking.evaluations import configuration_digest, evaluations
 from mlops_assets.tracking.record import Digests, fingerprint
@@ -35,7 +45,6 @@ from partitions.values import canonical_json
 
 OWN = "earlier"
 MOST_SIBLINGS = 50
-BEST_OF_EACH = 3
 HERE = ""
 
 
@@ -103,13 +112,12 @@ def earlier(
     if hpo.reuse == "none":
         own = [one for one in own if asked.hpo_run_id is not None and asked.hpo_run_id in one.parents]
     told = _told(asked, own)
-    known = {canonical_json(one.parameters) for one in told if one.circumstance == HERE}
     offers = _of_others(asked, own) if hpo.reuse != "none" else []
     if hpo.transfer == "siblings":
-        offers += _of_siblings(tracker, best, asked, siblings, own)
-    most = max(1, hpo.trials // 2)
-    tried = [(c, origin) for c, origin in in_turn(offers, most + len(known)) if canonical_json(c) not in known]
-    return Earlier(tuple(told), tuple(tried[:most]), _results(tracker, asked))
+        goal = Goal(asked.space, asked.base, hpo.direction, siblings.get(asked.subproject, {}), own)
+        offers += offered_by(goal, _siblings(tracker, best, asked, siblings))
+    known = [one.parameters for one in told if one.circumstance == HERE]
+    return Earlier(tuple(told), tuple(to_try(offers, known, hpo.trials)), _results(tracker, asked))
 
 
 def _told(asked: Asked, own: Iterable[Evaluation]) -> list[Told]:
@@ -170,32 +178,20 @@ def _same_subproject(asked: Asked, one: Evaluation) -> bool:
     return one.fingerprints[0] == fingerprint(one.code_version, one.data_version, digests, one.seeds[0], fold)
 
 
-def _of_siblings(
-    tracker: Tracker,
-    best: BestConfigurations,
-    asked: Asked,
-    siblings: Mapping[str, Mapping[str, str]],
-    own: list[Evaluation],
-) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The best configurations of each sibling, most similar first. Of thousands only those with the most tags in common
-    are looked at."""
+def _siblings(
+    tracker: Tracker, best: BestConfigurations, asked: Asked, siblings: Mapping[str, Mapping[str, str]]
+) -> dict[str, Sibling]:
+    """The other subprojects with what they have judged; of thousands, those that have the most tags in common."""
     tags = siblings.get(asked.subproject, {})
     keys = [key for key in siblings if key != asked.subproject]
     keys = sorted(keys, key=lambda key: (-similarity((tags, siblings[key]), (), ()), key))[:MOST_SIBLINGS]
     if not keys:
-        return []
+        return {}
     chosen = best.current(keys)
     judged: dict[str, list[Evaluation]] = {key: [] for key in keys}
     for one in _evaluations(tracker, asked.hpo.metric, tuple(keys)):
         judged[one.subproject].append(one)
-    alike = {key: similarity((tags, siblings[key]), own, judged[key]) for key in keys}
-    offers = []
-    for key in sorted(keys, key=lambda key: (-alike[key], key)):
-        found = [chosen[key].parameters] if key in chosen else []
-        found += _best(judged[key], asked.hpo)
-        if found:
-            offers.append((f"sibling:{key}", [fitted(asked.space, asked.base, c) for c in found[:BEST_OF_EACH]]))
-    return offers
+    return {key: Sibling(siblings[key], judged[key], chosen[key].parameters if key in chosen else None) for key in keys}
 
 
 def _best(some: Iterable[Evaluation], hpo: HPO) -> list[dict[str, Any]]:

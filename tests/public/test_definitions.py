@@ -8,12 +8,13 @@ import yaml
 from projects.flight_delays.definitions import defs
 
 GRAPH = """
-best_config <- experiments
+best_config <- trials
 configuration <-
 dataset <- configuration
 experiments <- dataset
 metrics <- model
 model <- best_config, dataset
+trials <- dataset
 """
 
 
@@ -30,7 +31,7 @@ def test_the_asset_graph_is_this() -> None:
 def test_everything_loads_as_the_web_server_loads_it() -> None:
     repository = defs.get_repository_def()
     repository.load_all_definitions()
-    assert {job.name for job in repository.get_all_jobs()} >= {"experiment", "train"}
+    assert {job.name for job in repository.get_all_jobs()} >= {"experiment", "train", "optimise"}
     assert {sensor.name for sensor in repository.sensor_defs} >= {"register_declared"}
     check = dg.AssetCheckKey(dg.AssetKey(["flight_delays", "dataset"]), "expectations")
     assert check in repository.asset_graph.asset_check_keys
@@ -39,7 +40,7 @@ def test_everything_loads_as_the_web_server_loads_it() -> None:
 def test_the_lifecycle_is_one_skippable_step_over_many_partitions() -> None:
     graph = defs.get_repository_def().asset_graph
     steps = {key.path[-1]: graph.get(key) for key in graph.get_all_asset_keys()}
-    lifecycle = [steps[name] for name in ("dataset", "model", "metrics")]
+    lifecycle = [steps[name] for name in ("dataset", "trials", "best_config", "model", "metrics")]
     assert all(node.backfill_policy == dg.BackfillPolicy.single_run() for node in lifecycle)
     assert all(node.is_executable for node in lifecycle)
     assert not steps["configuration"].is_executable and not steps["experiments"].is_executable

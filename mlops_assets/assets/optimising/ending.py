@@ -2,17 +2,17 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from time import monotonic
 
 from mlops_assets.assets.optimising.study import Study
 from mlops_assets.assets.optimising.trial import Result
 from mlops_assets.learning.choice import Choice, choose, within_noise
 from mlops_assets.learning.evaluation import Evaluation
-from mlops_assets.tracking.best import BestConfiguration
+from mlops_assets.tracking.best import BestConfiguration, chosen_by_rule
 from mlops_assets.tracking.evaluations import weighed
-from mlops_assets.tracking.hpo_run import ChosenBest, HPORun, HPOSummary, TrialSummary
-from mlops_assets.tracking.record import RunError, now
+from mlops_assets.tracking.hpo_run import ChosenBest, HPOSummary, TrialSummary
+from mlops_assets.tracking.record import RunError
 from mlops_assets.tracking.tracker import Tracker
 
 
@@ -60,7 +60,9 @@ def conclude(study: Study, before: Before, tracker: Tracker, cores: int) -> Conc
         cores=cores,
         best=_chosen(choice, own) if choice is not None else None,
     )
-    best = _best(run, choice, study.results, before.best) if choice is not None else None
+    best = None
+    if choice is not None:
+        best = chosen_by_rule(run.project, choice, _means(choice.evaluation, study.results), before.best)
     return Conclusion(summary, best, _error(study, bool(own)), tuple(own.values()))
 
 
@@ -116,35 +118,13 @@ def _chosen(choice: Choice, own: Mapping[int, Evaluation]) -> ChosenBest:
     )
 
 
-def _best(
-    run: HPORun, choice: Choice, results: Mapping[int, Mapping[int, Result]], before: BestConfiguration | None
-) -> BestConfiguration:
-    chosen = choice.evaluation
+def _means(chosen: Evaluation, results: Mapping[int, Mapping[int, Result]]) -> dict[str, float]:
+    """Means of all metrics over the runs of this HPO run that an evaluation rests on; none for an earlier one."""
     runs = [result for of_trial in results.values() for result in of_trial.values() if result.run_id in chosen.run_ids]
     names = list(dict.fromkeys(name for result in runs for name in result.metrics))
-    means = {name: math.fsum(result.metrics[name] for result in runs) / len(runs) for name in names}
-    return BestConfiguration(
-        project=run.project,
-        subproject=run.subproject,
-        run_id=chosen.run_ids[0],
-        parameters=dict(chosen.parameters),
-        metrics=means or {chosen.metric: chosen.mean},
-        code_version=chosen.code_version,
-        data_version=chosen.data_version,
-        source="rule",
-        by=f"rule {choice.rule}",
-        why=choice.reason,
-        since=now(),
-        replaces=before.run_id if before is not None else None,
-        run_ids=chosen.run_ids,
-    )
+    return {name: math.fsum(result.metrics[name] for result in runs) / len(runs) for name in names}
 
 
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return math.fsum(known) / len(known) if known else None
-
-
-def begun_now(before: Before) -> Before:
-    """The same, begun at this moment."""
-    return replace(before, began=monotonic())

@@ -32,7 +32,10 @@ class Standing:
 
 @dataclass(frozen=True)
 class News:
-    """Something that happened to a subproject. Of the fields, those that belong to ``what`` are there."""
+    """Something that happened to a subproject. Of the fields, those that belong to ``what`` are there.
+
+    ``goes_on``: it has ended, and its model is trained now.
+    """
 
     subproject: str
     what: What
@@ -42,6 +45,7 @@ class News:
     conclusion: Conclusion | None = None
     error: RunError | None = None
     standing: Standing | None = None
+    goes_on: bool = False
 
 
 @dataclass
@@ -195,8 +199,9 @@ class Lane:
             return
         self._conclusion = self.weigh(study)
         failed = self._conclusion.error
-        self._tell("ended", run=study.run, conclusion=self._conclusion, error=failed)
-        self.over = not (self.train and self._conclusion.best is not None)
+        goes_on = self.train and self._conclusion.best is not None and failed is None
+        self._tell("ended", run=study.run, conclusion=self._conclusion, error=failed, goes_on=goes_on)
+        self.over = not goes_on
 
     def _stop(self, error: RunError) -> None:
         self._tell("stopped", error=error)

@@ -16,6 +16,7 @@ from mlops_assets.tracking.registry import Registry
 from partitions.catalogue import SubprojectConfiguration
 from partitions.errors import DeclarationError, MlopsError
 from partitions.hpo import HPO
+from partitions.parameters import merge
 from partitions.pipeline import Window
 from partitions.project import Project
 from partitions.reference import PipelineReference
@@ -28,12 +29,14 @@ from resources.compute import Environment, Needs
 class HPORequest:
     """What is asked of every subproject. ``fields``: of the HPO configuration, over what is registered.
 
-    ``seed``: of the first run of each trial and of the sampler; None takes 0 for runs and draws the sampler's.
-    ``resume``: go on with the last HPO run that did not end, where there is one. ``of_family``: only with one that
-    belongs to these Dagster runs. ``ingest``: as in ``launch.Request``. ``train``: the best configuration afterwards.
+    ``params``: over what is registered, for those that are not sampled. ``seed``: of the first run of each trial and of
+    the sampler; None takes 0 for runs and draws the sampler's. ``resume``: go on with the last HPO run that did not
+    end, where there is one. ``of_family``: only with one that belongs to these Dagster runs. ``ingest``: as in
+    ``launch.Request``. ``train``: the best configuration afterwards.
     """
 
     fields: Mapping[str, Any] = field(default_factory=dict)
+    params: Mapping[str, Any] = field(default_factory=dict)
     seed: int | None = None
     revision: str | None = None
     resume: bool = False
@@ -140,7 +143,8 @@ def _new(
     code, environment = code_for(ports, project, reference, request.revision)
     configured = {key: _configured(one, request.fields) for key, one in registered.items()}
     asked = {
-        key: Asked(reference, declared_params(registered[key]), space, hpo) for key, (hpo, space) in configured.items()
+        key: Asked(reference, merge(declared_params(registered[key]), request.params), space, hpo)
+        for key, (hpo, space) in configured.items()
     }
     base = all_accepted(asked, project.name, ports.compute, environment)
     wanted = Request(
