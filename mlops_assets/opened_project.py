@@ -6,6 +6,7 @@ from mlops_assets.assets.launch import remember_code
 from mlops_assets.opened.choosing import Choosing
 from mlops_assets.opened.deploying import DeployFailed as DeployFailed
 from mlops_assets.opened.deploying import Deploying
+from mlops_assets.opened.exploring import Exploring
 from mlops_assets.opened.keeping import Keeping
 from mlops_assets.opened.launching import RunsFailed as RunsFailed
 from mlops_assets.opened.optimising import HPOFailed as HPOFailed
@@ -26,5 +27,5 @@ def open_project(name: str | None = None, home: str | Path | None = None) -> "Op
     return opened
 
 
-class OpenedProject(Deploying, Optimising, Overseeing, Choosing, Repeating, Keeping):
+class OpenedProject(Deploying, Optimising, Overseeing, Choosing, Exploring, Repeating, Keeping):
     """One project, with its registered subprojects, its runs and the ways to make new ones."""

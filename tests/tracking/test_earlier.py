@@ -93,6 +93,12 @@ def test_dev_runs_and_retrainings_are_told_and_a_parameter_added_later_has_its_d
     assert [one.parameters["depth"] for one in known(tracker, asked()).told] == [3, 3]
 
 
+def test_of_a_configuration_that_was_run_with_more_seeds_those_of_the_search_are_told(tracker: Tracker) -> None:
+    log_runs(tracker.event_log, [*trial(0.1, 1.0), *trial(0.1, 50.0, 1, seed=1)], "trials")
+    assert told(known(tracker, asked())) == [(0.1, 1.5, "")]
+    assert told(known(tracker, asked(seeds=2))) == [(0.1, 26.0, "")]
+
+
 def test_other_code_and_data_are_told_as_what_they_are_or_tried(tracker: Tracker) -> None:
     runs = [
         *trial(0.1, 1.0),
