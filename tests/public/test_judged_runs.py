@@ -1,0 +1,146 @@
+"""Runs of a real project, judged again from the store, and proven to predict where only the store is at hand."""
+
+from pathlib import Path
+
+import pytest
+
+from mlops_assets.assets.judging import AskedAgain, champion_of, judge_stored
+from mlops_assets.assets.parity import Proving, stored_test_rows
+from mlops_assets.opened_project import OpenedProject
+from mlops_assets.quality.verdicts import GateVerdict
+from mlops_assets.tracking.record import RunRecord
+from partitions.errors import ArtifactError
+from partitions.gates import (
+    BetterThanBaseline,
+    Gate,
+    ModelSize,
+    NotWorseThanChampion,
+    PredictionSanity,
+    PredictLatency,
+    SliceFloor,
+    StableOverSeeds,
+    Threshold,
+)
+from resources.artifacts import ArtifactStore
+from resources.compute import Compute
+from resources.datasets import DatasetStore
+from tests.end_to_end.conftest import PIPELINE
+from tests.public.conftest import opened
+
+GATES: tuple[Gate, ...] = (
+    Threshold("rmse", max=0.5),
+    BetterThanBaseline("rmse"),
+    NotWorseThanChampion("rmse", tolerance=0.02, min_rows=5),
+    StableOverSeeds("rmse", 0.5, seeds=2),
+    SliceFloor("trouble", "mae", max=1.0, min_rows=10),
+    PredictionSanity(low=-10, high=10),
+    PredictLatency(10_000),
+    ModelSize(5),
+)
+
+
+def asked(p: OpenedProject, record: RunRecord, champion: RunRecord | None = None) -> AskedAgain:
+    return AskedAgain(p.home, record, GATES, champion, p.project.reference)
+
+
+def named(verdicts: tuple[GateVerdict, ...]) -> dict[str, GateVerdict]:
+    return {verdict.gate: verdict for verdict in verdicts}
+
+
+def test_a_stored_run_is_judged_again_on_a_worker_by_what_is_in_the_store(folder: Path) -> None:
+    p = opened(folder)
+    (record,) = p.run("a", seed=1)
+    (outcome,) = Compute(backend="processes", cpus=1).map(judge_stored, [asked(p, record)])
+    verdicts = named(outcome.get())
+    assert {verdict.outcome for verdict in verdicts.values()} == {"pass"}
+    assert verdicts["threshold_rmse"].value == record.metrics["rmse"]
+    assert verdicts["model_size"].evidence == {"bytes": record.artifacts["model"].bytes}
+    assert verdicts["better_than_baseline_rmse"].evidence["baseline"] == record.baseline["rmse"]
+    (other,) = p.run("a", seed=2)
+    spread = verdicts["stable_over_seeds_rmse"].evidence["by_seed"]
+    assert spread == {"1": record.metrics["rmse"], "2": other.metrics["rmse"]}
+    again = named(judge_stored(asked(p, record)))
+    assert again.pop("predict_latency").outcome == "pass"
+    assert again == {name: verdict for name, verdict in verdicts.items() if name != "predict_latency"}
+
+
+def test_the_champion_is_asked_on_the_rows_it_was_not_trained_on(folder: Path) -> None:
+    p = opened(folder)
+    (champion,), (worse,) = p.run("a", seed=1), p.run("a", seed=2, params={"alpha": 500.0})
+    found = named(judge_stored(asked(p, worse, champion)))["not_worse_than_champion_rmse"]
+    assert found.outcome == "fail"
+    trained = set(p.state(champion.run_id).train["row"])
+    fresh = [row not in trained for row in p.state(worse.run_id).test["row"]]
+    assert found.evidence["rows"] == sum(fresh) < len(fresh)
+    assert found.evidence["rows_champion_was_trained_on"] == len(fresh) - sum(fresh)
+    assert found.evidence["champion"] == champion.run_id
+    back = named(judge_stored(asked(p, champion, worse)))["not_worse_than_champion_rmse"]
+    assert back.outcome == "pass"
+
+
+def test_the_champion_predicts_by_the_code_it_was_trained_with(folder: Path) -> None:
+    other = PIPELINE.replace("return X.to_numpy(dtype=float) @ self.weights", "return X['x'].to_numpy() * 0.0 + 7.0")
+    (folder / "lines" / "pipeline.py").write_text(other)
+    (champion,) = opened(folder).run("a", seed=1)
+    (folder / "lines" / "pipeline.py").write_text(PIPELINE)
+    p = opened(folder)
+    (record,) = p.run("a", seed=2)
+    found = named(judge_stored(asked(p, record, champion)))["not_worse_than_champion_rmse"]
+    assert found.outcome == "pass"
+    rows = p.state(record.run_id).test
+    loaded, lost = champion_of(p.artifacts, champion)
+    assert lost is None
+    assert loaded is not None
+    assert loaded.code_version == champion.code_version.digest != record.code_version.digest
+    assert loaded.predict(rows.drop(columns=["y", "truth", "prediction"]))["prediction"].eq(7.0).all()
+
+
+def test_a_champion_that_is_gone_says_why_and_stops(folder: Path) -> None:
+    p = opened(folder)
+    (champion,), (record,) = p.run("a", seed=1), p.run("a", seed=2)
+    Path(p.artifacts.url, champion.artifacts["model"].uri).unlink()
+    found = named(judge_stored(asked(p, record, champion)))["not_worse_than_champion_rmse"]
+    assert found.outcome == "could_not_look"
+    assert champion.artifacts["model"].uri in found.reason
+    with pytest.raises(ArtifactError, match="missing"):
+        judge_stored(asked(p, champion))
+
+
+def test_runs_of_any_code_version_are_proven_in_one_process(folder: Path) -> None:
+    first = opened(folder).run("a", seed=1)
+    (folder / "lines" / "pipeline.py").write_text(PIPELINE.replace("@ self.weights", "@ self.weights + 1.0"))
+    p = opened(folder)
+    second = p.run(["a", "b"], seed=1)
+    with Proving(p._ports()) as prove:
+        found = [prove(record) for record in (*first, *second)]
+    assert [(parity.identical, parity.rows, parity.reason) for parity in found] == [(True, 30, "")] * 3
+
+
+def test_what_keeps_a_run_from_being_proven_is_the_answer(folder: Path) -> None:
+    p = opened(folder)
+    (record,), (other,) = p.run("a", seed=1), p.run("b", seed=1)
+    (folder / "lines" / "pipeline.py").write_text(PIPELINE.replace("@ self.weights", "@ self.weights + os.getpid()"))
+    (wayward,) = opened(folder).run("a", seed=1)
+    failed = record.model_copy(update={"status": "failed", "artifacts": {}})
+    swapped = {**record.artifacts, "model": other.artifacts["model"]}
+    with Proving(p._ports()) as prove:
+        assert "differs in 30 of 30 rows" in prove(wayward).reason
+        assert prove(failed).reason == f"run {record.run_id} (failed) has no model"
+        assert "differs in" in prove(record.model_copy(update={"artifacts": swapped})).reason
+        Path(p.artifacts.url, record.artifacts["results"].uri).unlink()
+        gone = prove(record)
+    assert (gone.identical, gone.rows) == (False, 0)
+    assert record.artifacts["results"].uri in gone.reason
+
+
+def test_of_many_test_rows_some_are_taken_from_all_over_them(folder: Path) -> None:
+    p = opened(folder)
+    (record,) = p.run("a", seed=1)
+    store = DatasetStore(ArtifactStore(p.home.artifacts_url), p.home.secret())
+    rows, expected = stored_test_rows(store, record, most=7)
+    tested = p.state(record.run_id).test
+    assert len(rows) == len(expected) == 7
+    assert list(expected.columns) == ["prediction"]
+    kept = tested.set_index("row").loc[rows["row"]]
+    assert kept["prediction"].tolist() == expected["prediction"].tolist()
+    assert rows["row"].iloc[[0, -1]].tolist() == tested["row"].iloc[[0, -1]].tolist()
