@@ -1,8 +1,8 @@
 """Parity before traffic: each model predicts stored test rows of its run, where nothing but the store is at hand."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import cache
 from typing import TYPE_CHECKING
 
 from mlops_assets.assets.launch import Ports
@@ -19,42 +19,30 @@ if TYPE_CHECKING:
 Prove = Callable[[RunRecord], Parity]
 
 
-class Proving:
-    """``with Proving(ports) as prove: prove(record)``: one process for all models of a batch.
+@contextmanager
+def proving(ports: Ports) -> Iterator[Prove]:
+    """``with proving(ports) as prove: prove(record)``: one process answers for all models of a batch.
 
-    Whatever keeps a model from being proven is part of the answer: not identical, with the reason.
+    It starts while the first are still trained. Whatever keeps a model from being proven is part of the answer: not
+    identical, with the reason.
     """
+    store = DatasetStore(ArtifactStore(ports.home.artifacts_url), ports.home.secret())
+    with ExitStack() as opened:
 
-    def __init__(self, ports: Ports) -> None:
-        self._store = DatasetStore(ArtifactStore(ports.home.artifacts_url), ports.home.secret())
-        self._threads = ports.compute.threads
-        self._open = ExitStack()
-        self._verifiers: dict[int, Verifier] = {}
+        @cache
+        def verifier(threads: int) -> Verifier:
+            # With another number of threads than the run had, the last bit may be another one.
+            return opened.enter_context(Verifier(store.artifacts, threads=threads))
 
-    def __enter__(self) -> Prove:
-        self._verifier(self._threads)
-        return self.prove
+        def prove(record: RunRecord) -> Parity:
+            try:
+                rows, expected = stored_test_rows(store, record)
+                return verifier(record.environment.threads).verify(record.artifacts["model"].uri, rows, expected)
+            except MlopsError as error:
+                return Parity(rows=0, seconds=0.0, identical=False, reason=" ".join(str(error).split()))
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._open.close()
-        self._verifiers.clear()
-
-    def prove(self, record: RunRecord) -> Parity:
-        """Whether the run's model, loaded from the store, predicts what the run predicted for its test rows."""
-        try:
-            rows, expected = stored_test_rows(self._store, record)
-            # With another number of threads the last bit may be another one.
-            verifier = self._verifier(record.environment.threads)
-            return verifier.verify(record.artifacts["model"].uri, rows, expected)
-        except MlopsError as error:
-            return Parity(rows=0, seconds=0.0, identical=False, reason=" ".join(str(error).split()))
-
-    def _verifier(self, threads: int) -> Verifier:
-        if threads not in self._verifiers:
-            self._verifiers[threads] = self._open.enter_context(Verifier(self._store.artifacts, threads=threads))
-        return self._verifiers[threads]
+        verifier(ports.compute.threads)
+        yield prove
 
 
 def stored_test_rows(

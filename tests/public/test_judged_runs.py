@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.assets.judging import AskedAgain, champion_of, judge_stored
-from mlops_assets.assets.parity import Proving, stored_test_rows
+from mlops_assets.assets.parity import proving, stored_test_rows
 from mlops_assets.opened_project import OpenedProject
 from mlops_assets.quality.verdicts import GateVerdict
 from mlops_assets.tracking.record import RunRecord
@@ -111,7 +111,7 @@ def test_runs_of_any_code_version_are_proven_in_one_process(folder: Path) -> Non
     (folder / "lines" / "pipeline.py").write_text(PIPELINE.replace("@ self.weights", "@ self.weights + 1.0"))
     p = opened(folder)
     second = p.run(["a", "b"], seed=1)
-    with Proving(p._ports()) as prove:
+    with proving(p._ports()) as prove:
         found = [prove(record) for record in (*first, *second)]
     assert [(parity.identical, parity.rows, parity.reason) for parity in found] == [(True, 30, "")] * 3
 
@@ -123,7 +123,7 @@ def test_what_keeps_a_run_from_being_proven_is_the_answer(folder: Path) -> None:
     (wayward,) = opened(folder).run("a", seed=1)
     failed = record.model_copy(update={"status": "failed", "artifacts": {}})
     swapped = {**record.artifacts, "model": other.artifacts["model"]}
-    with Proving(p._ports()) as prove:
+    with proving(p._ports()) as prove:
         assert "differs in 30 of 30 rows" in prove(wayward).reason
         assert prove(failed).reason == f"run {record.run_id} (failed) has no model"
         assert "differs in" in prove(record.model_copy(update={"artifacts": swapped})).reason
