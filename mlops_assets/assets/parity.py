@@ -1,4 +1,4 @@
-"""Parity before traffic: each model predicts stored test rows of its run, where nothing but the store is at hand."""
+"""Parity before traffic: a run's stored model predicts its stored test rows in a process that has only the store."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -6,6 +6,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from mlops_assets.assets.launch import Ports
+from mlops_assets.learning.results import rows_with_results
 from mlops_assets.tracking.record import RunRecord
 from partitions.errors import ArtifactError, MlopsError
 from resources.artifacts import ArtifactStore
@@ -21,10 +22,9 @@ Prove = Callable[[RunRecord], Parity]
 
 @contextmanager
 def proving(ports: Ports) -> Iterator[Prove]:
-    """``with proving(ports) as prove: prove(record)``: one process answers for all models of a batch.
+    """While the block runs, one process answers for all models: it starts while the first are still trained.
 
-    It starts while the first are still trained. Whatever keeps a model from being proven is part of the answer: not
-    identical, with the reason.
+    Whatever keeps a model from being proven is part of the answer: not identical, with the reason.
     """
     store = DatasetStore(ArtifactStore(ports.home.artifacts_url), ports.home.secret())
     with ExitStack() as opened:
@@ -36,8 +36,7 @@ def proving(ports: Ports) -> Iterator[Prove]:
 
         def prove(record: RunRecord) -> Parity:
             try:
-                rows, expected = stored_test_rows(store, record)
-                return verifier(record.environment.threads).verify(record.artifacts["model"].uri, rows, expected)
+                return prove_run(verifier(record.environment.threads), store, record)
             except MlopsError as error:
                 return Parity(rows=0, seconds=0.0, identical=False, reason=" ".join(str(error).split()))
 
@@ -45,28 +44,42 @@ def proving(ports: Ports) -> Iterator[Prove]:
         yield prove
 
 
-def stored_test_rows(
-    store: DatasetStore, record: RunRecord, most: int = PARITY_ROWS
-) -> "tuple[pd.DataFrame, pd.DataFrame]":
-    """Test rows of a run as its dataset has them, and what it stored as their predictions: up to ``most``, spread over
-    all of them. Raises ArtifactError where dataset, results or model are not there any more."""
-    import numpy as np
+def prove_run(verifier: Verifier, store: DatasetStore, record: RunRecord) -> Parity:
+    """Everything is read from the store. Raises MlopsError where something of the run is missing or damaged there."""
+    rows, expected = stored_test_rows(store, record)
+    model = record.artifacts["model"].uri
+    some = _spread(rows, PARITY_ROWS)
+    parity = verifier.verify(model, some, expected.loc[some.index])
+    if parity.identical or len(some) == len(rows):
+        return parity
+    # The last bit of a sum may depend on how many rows are summed at once: the run predicted all of them at once.
+    return verifier.verify(model, rows, expected)
 
+
+def stored_test_rows(store: DatasetStore, record: RunRecord) -> "tuple[pd.DataFrame, pd.DataFrame]":
+    """The test rows of a run as its dataset has them, and what it stored as their predictions.
+
+    Raises MlopsError where dataset, results or model are not there any more.
+    """
     for name in ("model", "results"):
         if name not in record.artifacts:
             raise ArtifactError(f"run {record.run_id} ({record.status}) has no {name}")
     results = decode(store.artifacts.get(record.artifacts["results"].uri))
-    tested = results[results["split"] == "test"]
-    if len(tested) > most:
-        tested = tested.iloc[np.linspace(0, len(tested) - 1, most).astype(int)]
     snapshot = store.find(record.where, record.data_version or "")
-    # The digest of the file is checked by reading it, and that of its content was when it was written.
+    # Reading checks the digest of the file; that the file is this data version was checked when it was written.
     data = decode(store.artifacts.get(snapshot.artifact))
-    places = {key: place for place, key in enumerate(data[snapshot.key].tolist())}
-    lost = [key for key in tested["key"].tolist() if key not in places]
-    if lost:
+    try:
+        tested = rows_with_results(data, snapshot.key, results, "test")
+    except KeyError as error:
         raise ArtifactError(
-            f"run {record.run_id}: {len(lost)} of its rows are not in data version {snapshot.data_version}"
-        )
-    rows = data.iloc[[places[key] for key in tested["key"].tolist()]].reset_index(drop=True)
-    return rows, tested.drop(columns=["key", "split", "fold", "truth"]).reset_index(drop=True)
+            f"run {record.run_id}: row {error} of its results is not in data version {snapshot.data_version}"
+        ) from error
+    predictions = [name for name in results.columns if name not in ("key", "split", "fold", "truth")]
+    return tested[list(data.columns)], tested[predictions]
+
+
+def _spread(rows: "pd.DataFrame", most: int) -> "pd.DataFrame":
+    """At most that many, from all over them."""
+    import numpy as np
+
+    return rows if len(rows) <= most else rows.iloc[np.linspace(0, len(rows) - 1, most).astype(int)]

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from mlops_assets.assets.judging import AskedAgain, champion_of, judge_stored
-from mlops_assets.assets.parity import proving, stored_test_rows
+from mlops_assets.assets.judging import Rejudging, champion_of, judge_again
+from mlops_assets.assets.parity import prove_run, proving, stored_test_rows
+from mlops_assets.assets.way import Aim, Arrived, Origin, Way
 from mlops_assets.opened_project import OpenedProject
 from mlops_assets.quality.verdicts import GateVerdict
 from mlops_assets.tracking.record import RunRecord
@@ -24,6 +25,7 @@ from partitions.gates import (
 from resources.artifacts import ArtifactStore
 from resources.compute import Compute
 from resources.datasets import DatasetStore
+from resources.verifier import Verifier
 from tests.end_to_end.conftest import PIPELINE
 from tests.public.conftest import opened
 
@@ -39,18 +41,28 @@ GATES: tuple[Gate, ...] = (
 )
 
 
-def asked(p: OpenedProject, record: RunRecord, champion: RunRecord | None = None) -> AskedAgain:
-    return AskedAgain(p.home, record, GATES, champion, p.project.reference)
+def asked(p: OpenedProject, record: RunRecord, champion: RunRecord | None = None) -> Rejudging:
+    way = Way(
+        home=p.home,
+        subproject=p.registry.configurations([record.subproject])[record.subproject],
+        reference=p.project.reference,
+        origin=Origin(record.code_version, record.environment.lock),
+        fresh=False,
+        runs=(),
+        aim=Aim("production", GATES, champion.run_id if champion is not None else None),
+    )
+    return Rejudging(way, record.run_id)
 
 
-def named(verdicts: tuple[GateVerdict, ...]) -> dict[str, GateVerdict]:
-    return {verdict.gate: verdict for verdict in verdicts}
+def named(arrived: Arrived) -> dict[str, GateVerdict]:
+    assert arrived.error is None, arrived.error.message
+    return {verdict.gate: verdict for verdict in arrived.verdicts}
 
 
 def test_a_stored_run_is_judged_again_on_a_worker_by_what_is_in_the_store(folder: Path) -> None:
     p = opened(folder)
     (record,) = p.run("a", seed=1)
-    (outcome,) = Compute(backend="processes", cpus=1).map(judge_stored, [asked(p, record)])
+    (outcome,) = Compute(backend="processes", cpus=1).map(judge_again, [asked(p, record)])
     verdicts = named(outcome.get())
     assert {verdict.outcome for verdict in verdicts.values()} == {"pass"}
     assert verdicts["threshold_rmse"].value == record.metrics["rmse"]
@@ -59,7 +71,7 @@ def test_a_stored_run_is_judged_again_on_a_worker_by_what_is_in_the_store(folder
     (other,) = p.run("a", seed=2)
     spread = verdicts["stable_over_seeds_rmse"].evidence["by_seed"]
     assert spread == {"1": record.metrics["rmse"], "2": other.metrics["rmse"]}
-    again = named(judge_stored(asked(p, record)))
+    again = named(judge_again(asked(p, record)))
     assert again.pop("predict_latency").outcome == "pass"
     assert again == {name: verdict for name, verdict in verdicts.items() if name != "predict_latency"}
 
@@ -67,14 +79,14 @@ def test_a_stored_run_is_judged_again_on_a_worker_by_what_is_in_the_store(folder
 def test_the_champion_is_asked_on_the_rows_it_was_not_trained_on(folder: Path) -> None:
     p = opened(folder)
     (champion,), (worse,) = p.run("a", seed=1), p.run("a", seed=2, params={"alpha": 500.0})
-    found = named(judge_stored(asked(p, worse, champion)))["not_worse_than_champion_rmse"]
+    found = named(judge_again(asked(p, worse, champion)))["not_worse_than_champion_rmse"]
     assert found.outcome == "fail"
     trained = set(p.state(champion.run_id).train["row"])
     fresh = [row not in trained for row in p.state(worse.run_id).test["row"]]
     assert found.evidence["rows"] == sum(fresh) < len(fresh)
     assert found.evidence["rows_champion_was_trained_on"] == len(fresh) - sum(fresh)
     assert found.evidence["champion"] == champion.run_id
-    back = named(judge_stored(asked(p, champion, worse)))["not_worse_than_champion_rmse"]
+    back = named(judge_again(asked(p, champion, worse)))["not_worse_than_champion_rmse"]
     assert back.outcome == "pass"
 
 
@@ -85,12 +97,10 @@ def test_the_champion_predicts_by_the_code_it_was_trained_with(folder: Path) -> 
     (folder / "lines" / "pipeline.py").write_text(PIPELINE)
     p = opened(folder)
     (record,) = p.run("a", seed=2)
-    found = named(judge_stored(asked(p, record, champion)))["not_worse_than_champion_rmse"]
+    found = named(judge_again(asked(p, record, champion)))["not_worse_than_champion_rmse"]
     assert found.outcome == "pass"
     rows = p.state(record.run_id).test
-    loaded, lost = champion_of(p.artifacts, champion)
-    assert lost is None
-    assert loaded is not None
+    loaded = champion_of(p.artifacts, champion)
     assert loaded.code_version == champion.code_version.digest != record.code_version.digest
     assert loaded.predict(rows.drop(columns=["y", "truth", "prediction"]))["prediction"].eq(7.0).all()
 
@@ -99,11 +109,15 @@ def test_a_champion_that_is_gone_says_why_and_stops(folder: Path) -> None:
     p = opened(folder)
     (champion,), (record,) = p.run("a", seed=1), p.run("a", seed=2)
     Path(p.artifacts.url, champion.artifacts["model"].uri).unlink()
-    found = named(judge_stored(asked(p, record, champion)))["not_worse_than_champion_rmse"]
+    found = named(judge_again(asked(p, record, champion)))["not_worse_than_champion_rmse"]
     assert found.outcome == "could_not_look"
     assert champion.artifacts["model"].uri in found.reason
+    unjudged = judge_again(asked(p, champion))
+    assert unjudged.verdicts == ()
+    assert unjudged.error is not None
+    assert champion.artifacts["model"].uri in unjudged.error.message
     with pytest.raises(ArtifactError, match="missing"):
-        judge_stored(asked(p, champion))
+        champion_of(p.artifacts, champion)
 
 
 def test_runs_of_any_code_version_are_proven_in_one_process(folder: Path) -> None:
@@ -133,14 +147,28 @@ def test_what_keeps_a_run_from_being_proven_is_the_answer(folder: Path) -> None:
     assert record.artifacts["results"].uri in gone.reason
 
 
-def test_of_many_test_rows_some_are_taken_from_all_over_them(folder: Path) -> None:
+def test_of_many_test_rows_some_are_taken_from_all_over_them(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mlops_assets.assets.parity.PARITY_ROWS", 7)
     p = opened(folder)
     (record,) = p.run("a", seed=1)
     store = DatasetStore(ArtifactStore(p.home.artifacts_url), p.home.secret())
-    rows, expected = stored_test_rows(store, record, most=7)
+    rows, expected = stored_test_rows(store, record)
     tested = p.state(record.run_id).test
-    assert len(rows) == len(expected) == 7
+    assert rows["row"].tolist() == tested["row"].tolist()
     assert list(expected.columns) == ["prediction"]
-    kept = tested.set_index("row").loc[rows["row"]]
-    assert kept["prediction"].tolist() == expected["prediction"].tolist()
-    assert rows["row"].iloc[[0, -1]].tolist() == tested["row"].iloc[[0, -1]].tolist()
+    with Verifier(store.artifacts) as verifier:
+        assert prove_run(verifier, store, record).rows == 7
+
+
+def test_a_model_that_sums_over_all_rows_at_once_is_asked_for_all_of_them(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A stand-in for a library whose last bit depends on how many rows it is given.
+    summing = PIPELINE.replace("@ self.weights", "@ self.weights + 1e-9 * len(X)")
+    (folder / "lines" / "pipeline.py").write_text(summing)
+    monkeypatch.setattr("mlops_assets.assets.parity.PARITY_ROWS", 7)
+    p = opened(folder)
+    (record,) = p.run("a", seed=1)
+    with proving(p._ports()) as prove:
+        parity = prove(record)
+    assert (parity.identical, parity.rows) == (True, 30)
