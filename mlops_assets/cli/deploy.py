@@ -31,9 +31,6 @@ NowOption = Annotated[
 ToOption = Annotated[
     int | None, typer.Option("--to", help="The sequence of an earlier deployment; default the one before.")
 ]
-ToOption = Annotated[
-    int | None, typer.Option("--to", help="The sequence of an earlier deployment; default the one before.")
-]
 SeedOption = Annotated[int | None, typer.Option(help="Default: drawn, and stored with the run.")]
 
 
