@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,6 +17,7 @@ from mlops_assets.assets.way import Arrived
 from mlops_assets.automation.jobs import op_name, retrain_job
 from mlops_assets.checks import ExpectationChecks, GateChecks
 from mlops_assets.opened.launching import QUIET, Launching, RunsFailed, new_dagster_run_id
+from mlops_assets.tracking.failures import RETRAIN
 from mlops_assets.tracking.record import RunRecord
 from partitions.errors import MlopsError, UnknownName, nearest
 from partitions.stage_order import ARCHIVE
@@ -25,8 +25,6 @@ from resources.ledger.deployment import Action, Deployment
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from resources.ledger.ledger import Ledger
 
 Keys = str | Sequence[str]
 
@@ -41,11 +39,6 @@ class DeployFailed(RunsFailed):
 
 class Deploying(Launching):
     """Stages and what serves there."""
-
-    @cached_property
-    def ledger(self) -> "Ledger":
-        """Every deployment there ever was."""
-        return self._ports().ledger
 
     def deploy(
         self,
@@ -65,7 +58,7 @@ class Deploying(Launching):
         not know the code version, or that does not take what is registered. ``now``: up to when data counts; ``seed``.
         """
         asked = {"deploy": True, "code_version": code_version, "stage": stage, "why": why, **fields}
-        return self._retrain(_listed(subprojects), asked, on_arrival)
+        return self._retrain(_listed(subprojects), asked, on_arrival)[0]
 
     def retrain(
         self,
@@ -77,7 +70,14 @@ class Deploying(Launching):
         **fields: Any,
     ) -> list[Decision]:
         """Train anew with the code version that the stage has, and deploy what passes the gates. As ``deploy``."""
-        return self._retrain(_listed(subprojects), {"stage": stage, "why": why, **fields}, on_arrival)
+        return self._retrain(_listed(subprojects), {"stage": stage, "why": why, **fields}, on_arrival)[0]
+
+    def finish(self, dagster_run_id: str, *, on_arrival: OnArrival | None = None) -> list[RunRecord]:
+        """As ``Launching.finish``; also of a retraining: what it has decided about is not decided about again."""
+        left = self.unfinished(dagster_run_id)
+        if left.job != RETRAIN or not left.keys:
+            return super().finish(dagster_run_id, on_arrival=on_arrival)
+        return self._retrain(left.keys, left.fields, on_arrival)[1]
 
     def promote(
         self, subprojects: Keys, *, source: str, target: str, why: str, on_arrival: OnArrival | None = None
@@ -143,7 +143,9 @@ class Deploying(Launching):
         specs = [*checks.dataset.specs, *checks.metrics.specs]
         return last_verdicts(self.event_log, [spec.key for spec in specs], self.subprojects if keys is None else keys)
 
-    def _retrain(self, keys: list[str], fields: dict[str, Any], on_arrival: OnArrival | None) -> list[Decision]:
+    def _retrain(
+        self, keys: list[str], fields: dict[str, Any], on_arrival: OnArrival | None
+    ) -> tuple[list[Decision], list[RunRecord]]:
         self._register_first(keys)
         config = _settings({"by": author(), **fields, "subprojects": keys})
         action: Action = "deploy" if config.get("deploy") or config.get("code_version") else "retrain"
@@ -172,7 +174,7 @@ class Deploying(Launching):
             if not failed:
                 raise
             raise DeployFailed(failed, decisions, (records, dagster_run_id)) from None
-        return decisions
+        return decisions, records
 
     def _moving(self, subprojects: Keys, order: Order) -> Moving:
         return Moving(self._ports(), self.project, order, _listed(subprojects))

@@ -1,6 +1,7 @@
 """What every role of an opened project has at hand."""
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from mlops_assets.assets.launch import Ports
 from mlops_assets.tracking.registry import Registry
@@ -11,6 +12,9 @@ from resources.artifacts import ArtifactStore
 from resources.configured import MlopsResource
 from resources.event_log import EventLog
 from resources.home import Home
+
+if TYPE_CHECKING:
+    from resources.ledger.ledger import Ledger
 
 
 class Opened:
@@ -41,5 +45,14 @@ class Opened:
     def _declared(self) -> dict[str, SubprojectConfiguration]:
         return catalogue(self.project)
 
+    @cached_property
+    def ledger(self) -> "Ledger":
+        """Every deployment there ever was, of all projects of this home."""
+        from resources.ledger.ledger import Ledger
+
+        return Ledger.of(self.home)
+
     def _ports(self) -> Ports:
-        return Ports(self.home, self.event_log, self.mlops.compute())
+        ports = Ports(self.home, self.event_log, self.mlops.compute())
+        ports.__dict__["ledger"] = self.ledger  # opened once
+        return ports

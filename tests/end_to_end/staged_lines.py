@@ -3,16 +3,16 @@
 from tests.end_to_end.conftest import PIPELINE, ProjectFolder
 
 STAGED_PIPELINE = PIPELINE.replace(
-    '''        random = np.random.default_rng(0)
+    """        random = np.random.default_rng(0)
         x, z = random.normal(size=(2, 120))
         y = config.slope * x + 0.1 * random.normal(size=120)
-''',
-    '''        day = 0 if window is None or window.until is None else window.until.toordinal()
+""",
+    """        day = 0 if window is None or window.until is None else window.until.toordinal()
         random = np.random.default_rng(day)
         x, z = random.normal(size=(2, 120))
         noise = 5.0 if day and window.until.month == 7 else 0.1
         y = config.slope * x + noise * random.normal(size=120)
-''',
+""",
 )
 
 STAGED_PROJECT = """
