@@ -1,5 +1,6 @@
 """Runs of a real project, judged again from the store, and proven to predict where only the store is at hand."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from mlops_assets.tracking.record import RunRecord
 from partitions.errors import ArtifactError
 from partitions.gates import (
     BetterThanBaseline,
+    Check,
     Gate,
     ModelSize,
     NotWorseThanChampion,
@@ -23,7 +25,7 @@ from partitions.gates import (
     Threshold,
 )
 from resources.artifacts import ArtifactStore
-from resources.compute import Compute
+from resources.compute import Compute, Environment
 from resources.datasets import DatasetStore
 from resources.verifier import Verifier
 from tests.end_to_end.conftest import PIPELINE
@@ -41,7 +43,9 @@ GATES: tuple[Gate, ...] = (
 )
 
 
-def asked(p: OpenedProject, record: RunRecord, champion: RunRecord | None = None) -> Rejudging:
+def asked(
+    p: OpenedProject, record: RunRecord, champion: RunRecord | None = None, gates: tuple[Gate, ...] = GATES
+) -> Rejudging:
     way = Way(
         home=p.home,
         subproject=p.registry.configurations([record.subproject])[record.subproject],
@@ -49,7 +53,7 @@ def asked(p: OpenedProject, record: RunRecord, champion: RunRecord | None = None
         origin=Origin(record.code_version, record.environment.lock),
         fresh=False,
         runs=(),
-        aim=Aim("production", GATES, champion.run_id if champion is not None else None),
+        aim=Aim("production", gates, champion.run_id if champion is not None else None),
     )
     return Rejudging(way, record.run_id)
 
@@ -118,6 +122,34 @@ def test_a_champion_that_is_gone_says_why_and_stops(folder: Path) -> None:
     assert champion.artifacts["model"].uri in unjudged.error.message
     with pytest.raises(ArtifactError, match="missing"):
         champion_of(p.artifacts, champion)
+
+
+OWN = """
+LIMIT = {limit}
+
+
+def sound(results):
+    return len(results) <= LIMIT, f"{{len(results)}} rows, at most {{LIMIT}}"
+"""
+
+
+def test_a_gate_of_ones_own_is_that_of_the_code_version_that_is_judged(folder: Path) -> None:
+    (folder / "lines" / "checks.py").write_text(OWN.format(limit=100))
+    p = opened(folder)
+    (record,) = p.run("a", seed=1)
+    before = folder / "before"
+    shutil.copytree(folder / "lines", before / "lines", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "lines" / "checks.py").write_text(OWN.format(limit=10))
+    question = asked(p, record, gates=(Check("lines.checks:sound"),))
+    here, there = (
+        named(outcome.get())["check_sound"]
+        for environment in (Environment(folder), Environment(before))
+        for outcome in Compute(backend="processes", cpus=1).map(judge_again, [question], environment=environment)
+    )
+    assert (here.outcome, here.reason) == ("fail", "30 rows, at most 10")
+    assert (there.outcome, there.reason) == ("pass", "30 rows, at most 100")
+    assert here.source != there.source
+    assert all(verdict.source is not None for verdict in (here, there))
 
 
 def test_runs_of_any_code_version_are_proven_in_one_process(folder: Path) -> None:
