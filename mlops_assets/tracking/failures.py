@@ -18,8 +18,8 @@ RETRAIN = "retrain"
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What is left of a Dagster run: the subprojects it did not finish, its steps (none: dev runs, retrainings), its run
-    config and its job."""
+    """What is left of a Dagster run: the subprojects it did not finish, its steps (none: dev runs and retrainings), its
+    run config and its job."""
 
     keys: list[str]
     steps: tuple[str, ...]
