@@ -96,7 +96,7 @@ class RetrainWalk:
         plan = plan_retraining(ports, self.project, keys, request, self.looked_at)
         progress = Progress(len(keys))
         under_way = UnderWay(plan, fields.due)
-        with proving(ports, self.project) as prove:
+        with proving(ports) as prove:
             settling = Settling(
                 ports=ports,
                 project=self.project.name,

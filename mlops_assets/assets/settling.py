@@ -16,7 +16,6 @@ from mlops_assets.assets.lifecycle import DatasetChecks
 from mlops_assets.assets.way import Arrived
 from mlops_assets.quality.verdicts import GateVerdict
 from mlops_assets.tracking.record import RunError, RunRecord
-from mlops_assets.tracking.tracker import Tracker, index_folder
 from partitions.errors import UnknownName
 from resources.artifacts import ArtifactStore
 from resources.event_storage.entries import AssetEvent, NotMade, RunStep
@@ -101,6 +100,9 @@ class Settling:
                 yield metrics_made(self.project, arrived, record).as_event()
 
     def _tracked(self, record: RunRecord) -> bool:
+        # It loads the storage, which a code location does not need.
+        from mlops_assets.tracking.tracker import Tracker, index_folder
+
         try:
             Tracker(self.ports.event_log, self.project, index_folder(self.ports.home, self.project)).find(record.run_id)
         except UnknownName:

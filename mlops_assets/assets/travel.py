@@ -8,7 +8,8 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.assets.gating import Trained, already, judge_run, judged_record, remember
+from mlops_assets.assets.gating import already, judged_record, remember
+from mlops_assets.assets.judging import Trained, judge_run
 from mlops_assets.assets.recent_rows import recent_rows
 from mlops_assets.assets.recording import failed_records, keep, new_record, run_error, store_run, with_outcome
 from mlops_assets.assets.way import Aim, Arrived, RunPlan, Way
