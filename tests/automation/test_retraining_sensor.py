@@ -37,7 +37,7 @@ def retrain() -> None:
 
 
 class Daemon:
-    """A daemon with one code location. It starts each run key once, as Dagster's does, and forgets what it is told to."""
+    """A daemon with one code location. It starts each run key once, as that of Dagster does."""
 
     def __init__(self, registry: Registry, deployed: Mapping[tuple[str, str], datetime]) -> None:
         self.instance = registry.event_log.instance
@@ -96,7 +96,7 @@ def daemon(registry: Registry, *keys: str, stage: Stage = DAILY, deployed: bool 
 
 
 def new_data(log: EventLog, *keys: str, changed: bool = True, job: str | None = None) -> None:
-    metadata = {"changed": changed, "data_version": "f00d" * 16}
+    metadata: dict[str, Any] = {"changed": changed, "data_version": "f00d" * 16}
     asset = dg.AssetKey(["delays", "dataset"])
     events = [dg.AssetMaterialization(asset, partition=key, metadata=metadata) for key in keys]
     if job is None:
@@ -292,7 +292,7 @@ def test_new_data_while_a_retraining_runs_is_retrained_once_it_has_ended(registr
     one.behind = start + MINUTE - datetime.now(UTC)  # events are logged with the time of this machine
     assert len(one.look(start + MINUTE)[1]) == 1
     new_data(registry.event_log, "AA", "B6")
-    said, started = one.look(start + 2 * MINUTE)
+    _, started = one.look(start + 2 * MINUTE)
     assert [config["subprojects"] for config in started] == [["B6"]]
     assert one.look(start + 3 * MINUTE)[0].startswith("1 wait for the retraining that is still running: AA/production")
     one.end()
