@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from mlops_assets.opened_project import OpenedProject as OpenedProject
     from mlops_assets.opened_project import open_project as open_project
     from mlops_assets.tracking.record import RunRecord as RunRecord
+    from partitions.errors import CouldNotLook as CouldNotLook
     from partitions.errors import MlopsError as MlopsError
     from partitions.gates import BetterThanBaseline as BetterThanBaseline
     from partitions.gates import Check as Check
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from partitions.gates import SliceFloor as SliceFloor
     from partitions.gates import StableOverSeeds as StableOverSeeds
     from partitions.gates import Threshold as Threshold
+    from partitions.gates import Verdict as Verdict
     from partitions.hpo import HPO as HPO
     from partitions.messages import Message as Message
     from partitions.pipeline import Config as Config
@@ -53,7 +55,7 @@ _HOMES = {
     "mlops_assets.definitions": ("build_definitions",),
     "mlops_assets.opened_project": ("OpenedProject", "open_project"),
     "mlops_assets.tracking.record": ("RunRecord",),
-    "partitions.errors": ("MlopsError",),
+    "partitions.errors": ("CouldNotLook", "MlopsError"),
     "partitions.gates": (
         "BetterThanBaseline",
         "Check",
@@ -64,6 +66,7 @@ _HOMES = {
         "SliceFloor",
         "StableOverSeeds",
         "Threshold",
+        "Verdict",
     ),
     "partitions.hpo": ("HPO",),
     "partitions.messages": ("Message",),

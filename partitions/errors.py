@@ -57,6 +57,13 @@ class DataError(MlopsError):
     """Rows that cannot be used: no rows, no target, repeated row keys, missing columns."""
 
 
+class CouldNotLook(MlopsError):
+    """A gate cannot judge this model (too few rows of a kind, a column that is not there): neither a yes nor a no.
+
+    A gate of one's own may raise it with the reason. The model is not deployed, and the verdict says why.
+    """
+
+
 class ArtifactError(MlopsError):
     """A stored artifact is missing, or is not what its digest says."""
 

@@ -1,6 +1,6 @@
 """Quality gates: what a model must pass to be deployed. Values only; ``mlops_assets.quality`` judges by them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -201,10 +201,43 @@ class ModelSize(_Gate):
         return f"model file of at most {self.max_mb:g} MB"
 
 
+class Verdict(Value):
+    """What a gate of one's own found, where yes or no (and a reason) is too little.
+
+    passed: None where it could not look, which stops a deployment as a no does; ``reason`` then says why.
+    value: the number it judged. evidence: whatever lets a person see why; numbers and texts.
+    """
+
+    positional: ClassVar[tuple[str, ...]] = ("passed",)
+
+    passed: bool | None
+    reason: str = ""
+    value: Finite | None = None
+    evidence: dict[str, Any] = Field(default_factory=dict)
+
+    if TYPE_CHECKING:
+
+        def __init__(
+            self,
+            passed: bool | None,
+            *,
+            reason: str = "",
+            value: float | None = None,
+            evidence: Mapping[str, Any] = ...,
+        ) -> None: ...
+
+    @field_validator("passed", "value", mode="before")
+    @classmethod
+    def _of_numpy(cls, value: Any) -> Any:
+        return value.item() if hasattr(value, "item") else value
+
+
 class Check(_Gate):
     """A gate of one's own: a function from results to a verdict, or the name of such a method of the pipeline.
 
-    The function is kept as ``module:name``, so that it can be stored and found again.
+    It is given the test rows as ``Pipeline.evaluate`` is, and returns True or False, one of these with a reason, or a
+    Verdict. Where it raises, the verdict is that it could not look. The function is kept as ``module:name``, so that it
+    can be stored and found again.
     """
 
     positional: ClassVar[tuple[str, ...]] = ("function",)

@@ -69,9 +69,9 @@ def _classification(results: "pd.DataFrame", names: list[str]) -> dict[str, floa
         "accuracy": (truth == prediction).mean,
         "balanced_accuracy": lambda: _balanced_accuracy(truth, prediction),
         "f1": lambda: _f1(truth, prediction),
-        "log_loss": lambda: _log_loss(*_probabilities(results, truth, "log_loss")),
-        "roc_auc": lambda: _roc_auc(*_probabilities(results, truth, "roc_auc")),
-        "brier": lambda: _brier(*_probabilities(results, truth, "brier")),
+        "log_loss": lambda: _log_loss(*class_probabilities(results, truth, "log_loss")),
+        "roc_auc": lambda: _roc_auc(*class_probabilities(results, truth, "roc_auc")),
+        "brier": lambda: _brier(*class_probabilities(results, truth, "brier")),
     }
     return {name: float(compute[name]()) for name in names}
 
@@ -82,7 +82,7 @@ def class_label(value: Any) -> str:
     return text[:-2] if text.endswith(".0") and text[:-2].lstrip("-").isdigit() else text
 
 
-def _probabilities(results: "pd.DataFrame", truth: "Array", metric: str) -> "tuple[Array, Array]":
+def class_probabilities(results: "pd.DataFrame", truth: "Array", metric: str) -> "tuple[Array, Array]":
     """Two arrays (rows, classes) with the classes in the estimator's order: whether it is the class, and how likely.
 
     A class that the estimator never saw is a row of zeros. One column alone is the second of two classes.

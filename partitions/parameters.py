@@ -66,6 +66,21 @@ def bind_config(model: type[BaseModel], values: Mapping[str, Any], where: str) -
     return _bound(model, values, where, "configuration field")
 
 
+def known_values(model: type[BaseModel], values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Those of ``values`` that ``model`` has a field for, and the paths of the others: for another version's values."""
+    model.model_rebuild()
+    unknown = [problem.path for problem in _unknown_names(model, values, "", "field")]
+    return _without(values, set(unknown), ""), unknown
+
+
+def _without(values: Mapping[str, Any], paths: set[str], above: str) -> dict[str, Any]:
+    kept = {name: value for name, value in values.items() if f"{above}{name}" not in paths}
+    return {
+        name: _without(value, paths, f"{above}{name}.") if isinstance(value, Mapping) else value
+        for name, value in kept.items()
+    }
+
+
 def plain_params(bound: BaseModel, where: str) -> dict[str, Any]:
     """A bound value as plain data, which is what is stored; refuses what JSON cannot hold (see ``plain``)."""
     try:

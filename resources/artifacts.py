@@ -3,16 +3,17 @@
 import hashlib
 import os
 import re
-import uuid
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any
 
 from pydantic import Field, model_validator
 
 from partitions.errors import ArtifactError
 from partitions.values import Value
+from resources.files import Files, LocalFiles, RemoteFiles
+from resources.freed import freed_on
 
 SUFFIX = re.compile(r"(\.[A-Za-z0-9]+)*")
 URI = re.compile(r"sha256/([0-9a-f]{2})/(\1[0-9a-f]{62})((?:\.[A-Za-z0-9]+)*)")
@@ -33,106 +34,6 @@ class Artifact(Value):
         if address is None or address.group(2) != self.digest:
             raise ValueError(f"the address {self.uri!r} does not belong to the digest {self.digest}")
         return self
-
-
-class Files(Protocol):
-    """Where a store keeps its bytes, by path relative to its root."""
-
-    def write(self, path: str, data: bytes) -> None:
-        """Create or replace a file as a whole: a reader sees the old bytes or the new ones, never a part."""
-
-    def read(self, path: str) -> bytes:
-        """All bytes; FileNotFoundError where there is no such file."""
-        ...
-
-    def holds(self, path: str, data_digest: str, size: int) -> bool:
-        """Whether the file is there and, as far as can be told without a transfer, undamaged."""
-        ...
-
-    def find(self, prefix: str) -> list[str]:
-        """The paths of all files below the folder ``prefix``, sorted; none where there is no such folder."""
-        ...
-
-
-@dataclass(frozen=True)
-class LocalFiles:
-    """A folder of this machine. A write is a rename, so it survives a killed process whole or not at all."""
-
-    root: Path
-
-    def write(self, path: str, data: bytes) -> None:
-        target = os.path.join(self.root, path)
-        folder, name = os.path.split(target)
-        draft = os.path.join(folder, f".{name}.{uuid.uuid4().hex}.tmp")
-        try:
-            # The folder is nearly always there: to try costs less than to look, four times a run.
-            file = _opened_new(draft, folder)
-            with file:
-                file.write(data)
-            os.replace(draft, target)
-        except BaseException:
-            Path(draft).unlink(missing_ok=True)
-            raise
-
-    def read(self, path: str) -> bytes:
-        return (self.root / path).read_bytes()
-
-    def holds(self, path: str, data_digest: str, size: int) -> bool:
-        try:
-            with open(self.root / path, "rb") as stream:
-                if os.fstat(stream.fileno()).st_size != size:
-                    return False
-                return hashlib.file_digest(stream, "sha256").hexdigest() == data_digest
-        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            return False
-
-    def find(self, prefix: str) -> list[str]:
-        found = []
-        for folder, _, names in os.walk(self.root / prefix):
-            relative = Path(folder).relative_to(self.root)
-            found += [(relative / name).as_posix() for name in names if not name.startswith(".")]
-        return sorted(found)
-
-
-def _opened_new(file: str, folder: str) -> BinaryIO:
-    try:
-        return open(file, "xb")
-    except FileNotFoundError:
-        os.makedirs(folder, exist_ok=True)
-        return open(file, "xb")
-
-
-@dataclass(frozen=True)
-class RemoteFiles:
-    """A store behind fsspec. One write is one upload, which object stores show as a whole or not at all."""
-
-    system: Any
-    root: str
-
-    def _full(self, path: str) -> str:
-        return f"{self.root.rstrip('/')}/{path}"
-
-    def write(self, path: str, data: bytes) -> None:
-        full = self._full(path)
-        self.system.makedirs(full.rsplit("/", 1)[0], exist_ok=True)
-        self.system.pipe_file(full, data)
-
-    def read(self, path: str) -> bytes:
-        return bytes(self.system.cat_file(self._full(path)))
-
-    def holds(self, path: str, data_digest: str, size: int) -> bool:
-        self.system.invalidate_cache()
-        try:
-            return bool(self.system.size(self._full(path)) == size)
-        except FileNotFoundError:
-            return False
-
-    def find(self, prefix: str) -> list[str]:
-        # fsspec keeps listings, and another process may have written since.
-        self.system.invalidate_cache()
-        start = len(self._full("").lstrip("/"))
-        paths = [str(path).lstrip("/")[start:] for path in self.system.find(self._full(prefix))]
-        return sorted(path for path in paths if not path.rsplit("/", 1)[-1].startswith("."))
 
 
 @dataclass(frozen=True)
@@ -173,7 +74,8 @@ class ArtifactStore:
     def put(self, data: bytes, suffix: str = "") -> Artifact:
         """Store ``data`` unless it is there already; ``suffix`` such as ``.parquet`` tells people what it is.
 
-        A local file that was damaged is put right. Raises ArtifactError where the store cannot be written.
+        A local file that was damaged is put right, and one that is there counts as new.
+        Raises ArtifactError where the store cannot be written.
         """
         if SUFFIX.fullmatch(suffix) is None:
             raise ValueError(f"a suffix looks like .parquet, not {suffix!r}")
@@ -199,8 +101,19 @@ class ArtifactStore:
         return data
 
     def has(self, artifact: Artifact) -> bool:
-        """Whether the artifact is stored: locally with its digest checked, in a remote store by its size."""
+        """Whether the artifact is stored: locally with its digest checked, in a remote store by its size.
+
+        One that is stored counts as new: `mlops gc` frees nothing that a process has asked for within a day.
+        """
         return self.files.holds(artifact.uri, artifact.digest, artifact.bytes)
+
+    def touch(self, artifact: Artifact) -> None:
+        """Let an artifact count as new, where it is stored, because it is about to be used."""
+        self.files.touch(artifact.uri)
+
+    def freed(self, uri: str) -> str | None:
+        """``freed by `mlops gc` on DATE; ...`` for an artifact that a collection freed; None for any other."""
+        return freed_on(self.files, uri)
 
     def write_document(self, path: str, text: str) -> None:
         """Create or replace a document as a whole. ``path`` is relative, such as ``runs/0199.../record.json``."""
@@ -233,6 +146,9 @@ class ArtifactStore:
         try:
             return self.files.read(path)
         except FileNotFoundError as error:
+            freed = self.freed(path) if noun == "artifact" else None
+            if freed is not None:
+                raise ArtifactError(f"{noun} {path} was {freed}") from error
             raise ArtifactError(f"{noun} {path} is missing in {self.place}: restore it, or run again") from error
         except Exception as error:
             raise ArtifactError(f"{noun} {path} cannot be read from {self.place}: {_one_line(error)}") from error

@@ -198,6 +198,17 @@ class CodeVersions:
                 link_live(package.folder, folder / package.prefix, package.rules)
         return folder
 
+    def changed_files(
+        self, before: Path, after: Path, reference: "PipelineReference", not_code: tuple[str, ...] = NOT_CODE
+    ) -> list[str]:
+        """The code files that differ between two folders of module search paths: paths relative to the package."""
+        package = Package.of(reference, not_code)
+        found = []
+        for folder in (before / package.prefix, after / package.prefix):
+            code = [path for path in package.rules.parts(walk(folder)) if package.rules.is_code(path)]
+            found.append({path: tree_digest(folder, [path]) for path in code})
+        return sorted(path for path in {**found[0], **found[1]} if found[0].get(path) != found[1].get(path))
+
     def _version(self, tree: str, lock: str) -> CodeVersion:
         digest = code_digest(tree, self.framework, lock)
         return CodeVersion(digest=digest, tree=tree, framework=self.framework, lock=lock)

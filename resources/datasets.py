@@ -88,6 +88,8 @@ class DatasetStore:
         The bytes and the content are both checked: ArtifactError if either is not what it was.
         """
         snapshot = self.find(owner, data_version)
+        # Before it is read: a run on it that is not known yet still needs it when it is.
+        self.artifacts.touch(snapshot.artifact)
         rows = decode(self.artifacts.get(snapshot.artifact))
         found = content_digest(rows)
         if found != snapshot.data_version:

@@ -7,18 +7,20 @@ The event log is the truth about runs, datasets and configurations. Everything h
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import dagster as dg
-import sqlalchemy as db
 from dagster._core.events import BATCH_WRITABLE_EVENTS
 from dagster._core.events.log import EventLogEntry
-from dagster._core.instance.ref import InstanceRef
-from dagster._core.storage.event_log import SqlEventLogStorage, SqlEventLogStorageTable
 
-from resources.event_storage.configured import placed
 from resources.event_storage.entries import AssetEvent, NotMade, RunStep, entries
 from resources.home import Home
+
+if TYPE_CHECKING:
+    from dagster._core.storage.event_log import SqlEventLogStorage
+
+# Dagster's storages and SQLAlchemy are imported where they are used: they take as long to load as all of Dagster, and
+# a code location that is only described needs neither.
 
 DATA_VERSION_TAG = "dagster/data_version"
 ROOT_RUN_TAG = "dagster/root_run_id"
@@ -50,6 +52,10 @@ class EventLog:
     @classmethod
     def open(cls, home: Home) -> "EventLog":
         """The event log that belongs to ``home``; both are made if they are new."""
+        from dagster._core.instance.ref import InstanceRef
+
+        from resources.event_storage.configured import placed
+
         home.prepare()
         folder = str(home.dagster_home)
         return cls(dg.DagsterInstance.from_ref(placed(InstanceRef.from_dir(folder), folder)))
@@ -104,6 +110,8 @@ class EventLog:
 
     def materialized_in(self, run_ids: Iterable[str], asset: Sequence[str]) -> set[str]:
         """The partitions of ``asset`` that any of these Dagster runs materialised."""
+        from dagster._core.storage.event_log import SqlEventLogStorage
+
         key = dg.AssetKey(list(asset))
         storage = self.instance.event_log_storage
         if isinstance(storage, SqlEventLogStorage):
@@ -142,8 +150,11 @@ class EventLog:
                     storage.store_event(entry)
 
 
-def _materialized_in(storage: SqlEventLogStorage, run_ids: list[str], key: dg.AssetKey) -> set[str]:
+def _materialized_in(storage: "SqlEventLogStorage", run_ids: list[str], key: dg.AssetKey) -> set[str]:
     """Asked of the index, the truth about assets; on SQLite the log of a run may lack what a killed process wrote."""
+    import sqlalchemy as db
+    from dagster._core.storage.event_log import SqlEventLogStorageTable
+
     column = SqlEventLogStorageTable.c
     query = db.select(column.partition).where(
         column.asset_key == key.to_string(),

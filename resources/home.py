@@ -117,6 +117,19 @@ class Home:
         """Where artifacts are kept: the URL or folder that MLOPS_ARTIFACTS names, else inside this home."""
         return os.environ.get("MLOPS_ARTIFACTS") or str(self.path / "artifacts")
 
+    @property
+    def ledger_url(self) -> str:
+        """The database with deployments: MLOPS_LEDGER_URL, else the one with the events, else a file of this home."""
+        chosen = os.environ.get("MLOPS_LEDGER_URL")
+        if chosen:
+            return chosen
+        settings = self.dagster_home / "dagster.yaml"
+        made_with = settings.read_text() if settings.exists() else self._storage(settings)
+        if ON_POSTGRES in made_with:
+            self._storage(settings)  # says so where the address is not given
+            return os.environ["MLOPS_DATABASE_URL"]
+        return f"sqlite:///{self.path / 'ledger.db'}"
+
     def prepare(self) -> None:
         """Create the folders and dagster.yaml where they are absent, and point this process and its children here.
 

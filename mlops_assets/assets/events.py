@@ -11,8 +11,7 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.way import Arrived
-from mlops_assets.tracking.record import RunRecord, to_text
-from mlops_assets.tracking.tracker import RECORD_ENTRY
+from mlops_assets.tracking.record import RECORD_ENTRY, RunRecord, to_text
 from resources.event_log import DATA_VERSION_TAG
 
 
@@ -55,9 +54,14 @@ def dataset_made(project: str, arrived: Arrived) -> Materialized | None:
     return Materialized(dg.AssetKey([project, "dataset"]), arrived.subproject, metadata, snapshot.data_version)
 
 
-def model_made(project: str, record: RunRecord) -> Materialized:
+def run_made(key: dg.AssetKey, record: RunRecord) -> Materialized:
+    """A run that succeeded, under the asset that tracks it: its record, and its metrics as numbers."""
     metadata = {RECORD_ENTRY: to_text(record), "run_id": record.run_id, **_numbers(record)}
-    return Materialized(dg.AssetKey([project, "model"]), record.subproject, metadata, record.predictions or "")
+    return Materialized(key, record.subproject, metadata, record.predictions or "")
+
+
+def model_made(project: str, record: RunRecord) -> Materialized:
+    return run_made(dg.AssetKey([project, "model"]), record)
 
 
 def metrics_made(project: str, arrived: Arrived, record: RunRecord) -> Materialized:
@@ -76,9 +80,7 @@ def experiment_events(project: str, arrived: Arrived) -> Iterator[dg.AssetMateri
     key = dg.AssetKey([project, "experiments"])
     for record in arrived.records:
         if record.status == "succeeded":
-            metadata: dict[str, Any] = {RECORD_ENTRY: to_text(record), "run_id": record.run_id, **_numbers(record)}
-            tags = {DATA_VERSION_TAG: record.predictions or ""}
-            yield dg.AssetMaterialization(key, partition=record.subproject, metadata=metadata, tags=tags)
+            yield run_made(key, record).as_event()
         else:
             yield not_made(key, record)
 
@@ -87,12 +89,6 @@ def not_made(key: dg.AssetKey, record: RunRecord) -> dg.AssetObservation:
     """A run that failed: its record, and the reason where people look first."""
     reason = record.error.message if record.error else record.status
     metadata = {RECORD_ENTRY: to_text(record), "run_id": record.run_id, "error": reason}
-    return dg.AssetObservation(key, partition=record.subproject, metadata=metadata)
-
-
-def seen_again(key: dg.AssetKey, record: RunRecord) -> dg.AssetObservation:
-    """A run that is reported late: it is known again, and the last materialisation stays what it is."""
-    metadata: dict[str, Any] = {RECORD_ENTRY: to_text(record), "run_id": record.run_id, **_numbers(record)}
     return dg.AssetObservation(key, partition=record.subproject, metadata=metadata)
 
 

@@ -15,7 +15,7 @@ from mlops_assets.assets.travel import travel
 from mlops_assets.assets.way import Arrived, Origin, RunPlan, Way
 from mlops_assets.tracking.record import CodeIdentity, RunError, RunRecord, new_run_id
 from mlops_assets.tracking.replay import Replay, compare_rows, judge
-from mlops_assets.tracking.stored_run import altered, stored_configuration, stored_results
+from mlops_assets.tracking.stored_run import altered, freed, stored_configuration, stored_results
 from partitions.catalogue import SubprojectConfiguration
 from partitions.errors import CodeVersionError, MlopsError
 from partitions.project import Project
@@ -75,13 +75,14 @@ def replay(
     artifacts = ArtifactStore(ports.home.artifacts_url)
     # Looked at before: equal bytes are stored once, so that the same results written again put right a damaged file.
     changed, before = altered(record, artifacts), stored_results(record, artifacts)
+    gone = tuple(freed(record, artifacts))
     recipe = Recipe.of(record, stored_configuration(record, artifacts))
     again = follow(ports, project, recipe if threads is None else replace(recipe, threads=threads))
     after = stored_results(again, artifacts)
     rows = compare_rows(before, after) if before is not None and after is not None else None
     left = altered(record, artifacts) if changed else []
     told = [line if line in left else f"{line}; the replay has put it right" for line in changed]
-    return judge(record, again, rows, told, known)
+    return judge(record, again, rows, told, known).model_copy(update={"freed": gone})
 
 
 def follow(ports: Ports, project: Project, recipe: Recipe) -> RunRecord:
@@ -90,9 +91,15 @@ def follow(ports: Ports, project: Project, recipe: Recipe) -> RunRecord:
     The record says failed where the run itself fails. Raises MlopsError, before anything starts, where the code or the
     data cannot be had, or the data was damaged.
     """
-    _check_data(ports, project, recipe)
-    reference = PipelineReference.of(project.pipeline)
-    code, lock, environment = _code(ports, project, reference, recipe)
+    check_data(ports, project, recipe)
+    ready = ready_code(ports, project, recipe.code, recipe.lock)
+    arrived = _gone(ports, way_of(ports, project, recipe, ready), ready.environment)
+    ports.event_log.store(experiment_events(project.name, arrived))
+    return arrived.records[0]
+
+
+def way_of(ports: Ports, project: Project, recipe: Recipe, ready: "ReadyCode") -> Way:
+    """What a worker is told to do to follow a recipe, under a new run id."""
     subproject = SubprojectConfiguration(
         project=project.name,
         key=recipe.subproject,
@@ -105,19 +112,17 @@ def follow(ports: Ports, project: Project, recipe: Recipe) -> RunRecord:
         stages=(),
         notifications=(),
     )
-    way = Way(
+    origin = Origin(code=ready.identity, lock=ready.lock, kind="replay", parent=recipe.parent, tags=dict(recipe.tags))
+    return Way(
         home=ports.home,
         subproject=subproject,
-        reference=reference,
-        origin=Origin(code=code, lock=lock, kind="replay", parent=recipe.parent, tags=dict(recipe.tags)),
+        reference=PipelineReference.of(project.pipeline),
+        origin=origin,
         fresh=False,
         runs=(RunPlan(new_run_id(), recipe.configuration),),
         data_version=recipe.configuration.data_version,
         threads=recipe.threads,
     )
-    arrived = _gone(ports, way, environment)
-    ports.event_log.store(experiment_events(project.name, arrived))
-    return arrived.records[0]
 
 
 def _gone(ports: Ports, way: Way, environment: Environment) -> Arrived:
@@ -128,7 +133,7 @@ def _gone(ports: Ports, way: Way, environment: Environment) -> Arrived:
     return died(way, RunError(message=f"{way.where}: {outcome.error}", traceback=outcome.error.traceback))
 
 
-def _check_data(ports: Ports, project: Project, recipe: Recipe) -> None:
+def check_data(ports: Ports, project: Project, recipe: Recipe) -> None:
     """The snapshot is there and its bytes are what they were, so that no run is started that has to fail."""
     owner = f"{project.name}/{recipe.subproject}"
     store = DatasetStore(ArtifactStore(ports.home.artifacts_url), ports.home.secret())
@@ -137,26 +142,33 @@ def _check_data(ports: Ports, project: Project, recipe: Recipe) -> None:
         store.artifacts.get(snapshot.artifact)
 
 
-def _code(
-    ports: Ports, project: Project, reference: PipelineReference, recipe: Recipe
-) -> tuple[CodeIdentity, str, Environment]:
-    """The code with its identity as of today (framework and lock file may be others), and where a worker finds it."""
+@dataclass(frozen=True)
+class ReadyCode:
+    """Recorded code as it runs today (framework and lock file may be others), and where a worker finds it."""
+
+    identity: CodeIdentity
+    lock: str
+    environment: Environment
+
+
+def ready_code(ports: Ports, project: Project, code: CodeIdentity, recorded_lock: str) -> ReadyCode:
+    """Make recorded code ready to run. Raises MlopsError where it cannot be had any more."""
+    reference = PipelineReference.of(project.pipeline)
     versions = CodeVersions(ArtifactStore(ports.home.artifacts_url))
     here = versions.current(reference, project.not_code)
-    if recipe.code.digest == here.digest or recipe.code.tree == here.tree:
-        return identity_of(here), here.lock, Environment(Path(reference.root))
-    recorded = _version(recipe)
+    if code.digest == here.digest or code.tree == here.tree:
+        return ReadyCode(identity_of(here), here.lock, Environment(Path(reference.root)))
+    recorded = _version(code, recorded_lock)
     archive = versions.rebuild(recorded, reference, project.not_code)
     folder = versions.extract(archive, ports.home.path / "code", reference, project.not_code)
     # A commit brings its own lock file; an archive holds none, so the one of today counts.
-    lock = recipe.lock if recipe.code.commit is not None else here.lock
+    lock = recorded_lock if code.commit is not None else here.lock
     digest = code_digest(recorded.tree, versions.framework, lock)
-    code = recipe.code.model_copy(update={"digest": digest, "framework": versions.framework})
-    return code, lock, Environment(folder)
+    identity = code.model_copy(update={"digest": digest, "framework": versions.framework})
+    return ReadyCode(identity, lock, Environment(folder))
 
 
-def _version(recipe: Recipe) -> CodeVersion:
-    code = recipe.code
+def _version(code: CodeIdentity, lock: str) -> CodeVersion:
     if code.tree is None or code.framework is None:
         raise CodeVersionError(
             f"code version {code.digest[:12]} was recorded without the digest of its files, so it cannot be told "
@@ -166,7 +178,7 @@ def _version(recipe: Recipe) -> CodeVersion:
         digest=code.digest,
         tree=code.tree,
         framework=code.framework,
-        lock=recipe.lock,
+        lock=lock,
         commit=code.commit,
         branch=code.branch,
         dirty=code.dirty,

@@ -10,10 +10,12 @@ from mlops_assets.cli import (
     annotate,
     apply,
     best,
+    collect,
     compare,
     data,
     dev,
     doctor,
+    explain,
     history,
     init,
     replay,
@@ -47,6 +49,8 @@ app.add_typer(best.best, name="best")
 app.command()(annotate.note)
 app.command()(annotate.tag)
 app.command()(replay.replay)
+app.command()(explain.explain)
+app.command()(collect.gc)
 app.command()(doctor.doctor)
 app.command()(dev.dev)
 

@@ -1,7 +1,7 @@
 """``mlops doctor``: is everything in place, and is every run that was kept also tracked?"""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from mlops_assets.opened_project import OpenedProject
 
 
+NAMED = 5
+
+
 class Finding(NamedTuple):
     """One thing looked at. ``ok`` None: could not look."""
 
@@ -23,7 +26,9 @@ class Finding(NamedTuple):
 
 
 def doctor(
-    repair: Annotated[bool, typer.Option("--repair", help="Report runs again whose events are gone.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Report runs whose events are gone again, from their record.json.")
+    ] = False,
     project: ProjectOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -42,8 +47,9 @@ def doctor(
         "registered": _registered,
         "code version": _code,
         "artifacts": _artifacts,
-        **({"repair": _repaired} if repair else {}),
+        **({"repair": _repair} if repair else {}),
         "runs": _runs,
+        "datasets": _datasets,
     }
     for what, look in looks.items():
         if opened:
@@ -107,16 +113,37 @@ def _artifacts(p: "OpenedProject") -> tuple[bool, str]:
 def _runs(p: "OpenedProject") -> tuple[bool, str]:
     """Runs whose record.json is there and whose event is not: their process died in between, or events were wiped."""
     lost = p.lost_runs()
+    if not lost.records and not lost.unreadable:
+        return True, f"{lost.kept} kept, all of them tracked{_recent(lost.recent)}"
     said = []
     if lost.records:
-        example = lost.records[0].run_id
-        said.append(f"{len(lost.records)} runs have a record.json and no event, for example {example}: --repair")
-    said += [f"{path} holds no record: {why}" for path, why in lost.unreadable.items()]
-    if said:
-        return False, "; ".join(said)
-    return True, f"{len(p.tracker.run_ids())} tracked"
+        said.append(
+            f"{len(lost.records)} of {lost.kept} runs have a record.json and no event, for example "
+            f"{lost.records[0].run_id}: `mlops doctor --repair` brings them back"
+        )
+    return False, "; ".join([*said, *_unreadable(lost.unreadable)])
 
 
-def _repaired(p: "OpenedProject") -> tuple[bool, str]:
-    count = p.repair()
-    return True, f"{count} runs are reported again" if count else "there was nothing to report again"
+def _repair(p: "OpenedProject") -> tuple[bool, str]:
+    done = p.repair()
+    said = f"{done.runs} runs reported again{_recent(done.recent)}"
+    if done.observed:
+        said += f", {len(done.observed)} of them as observations (failed, or older than what is shown as last)"
+    return not done.unreadable, "; ".join([said, *_unreadable(done.unreadable)])
+
+
+def _recent(recent: Sequence[str]) -> str:
+    return f"; {len(recent)} written within the last minute are left alone" if recent else ""
+
+
+def _unreadable(unreadable: Mapping[str, str]) -> list[str]:
+    some = [f"left alone: {why}" for why in list(unreadable.values())[:NAMED]]
+    return [*some, f"and {len(unreadable) - NAMED} more that cannot be read"] if len(unreadable) > NAMED else some
+
+
+def _datasets(p: "OpenedProject") -> tuple[bool, str]:
+    """For information: a snapshot without its event is no longer the latest, and the next lifecycle run takes one."""
+    count = p.snapshots_without_events()
+    if count == 0:
+        return True, "every subproject with snapshots has a dataset event"
+    return True, f"{count} subprojects have snapshots and no dataset event: `mlops train` takes new ones"

@@ -1,17 +1,43 @@
-"""Keeping: what was lost of the event log is brought back."""
+"""Keeping: what is stored of runs stays known, and what nobody needs is freed."""
 
-from mlops_assets.assets.repairing import LostRuns, lost_runs, report_again
+import getpass
+
+from mlops_assets.assets.repairing import Repaired, repair
 from mlops_assets.opened.reading import Reading
+from mlops_assets.tracking.collection import Collected, collect
+from mlops_assets.tracking.lost_runs import LostRuns, lost_runs, snapshots_without_events
+from mlops_assets.tracking.survey import Asked, Progress
+from resources.freed import Collection, collections
 
 
 class Keeping(Reading):
-    """Repairs."""
+    """Repairs and collections."""
 
     def lost_runs(self) -> LostRuns:
-        """Runs that were kept in the artifact store and of which the event log knows nothing."""
-        return lost_runs(self.artifacts, self.project.name, self.tracker.run_ids())
+        """Runs whose record.json is there and whose event is gone."""
+        return lost_runs(self.tracker, self.artifacts)
 
-    def repair(self) -> int:
-        """Report lost runs again from their records; return how many. Doing it twice does nothing more."""
-        newest = {key: runs.last.created_at for key, runs in self.tracker.latest().items()}
-        return report_again(self.event_log, self.lost_runs().records, newest)
+    def repair(self) -> Repaired:
+        """Report lost runs again, from their record.json. Notes and tags given later were events, and are not kept."""
+        return repair(self.tracker, self.artifacts)
+
+    def snapshots_without_events(self) -> int:
+        """How many subprojects have stored snapshots and no event that tells of any."""
+        known = self.event_log.latest_data_versions((self.project.name, "dataset"))
+        return snapshots_without_events(self.artifacts, self.project.name, known)
+
+    def gc(
+        self, *, dry_run: bool = False, keep: int = 10, older_than: float = 30.0, progress: Progress | None = None
+    ) -> Collected:
+        """Free models, results and dataset snapshots that no needed run uses; records, configurations and code stay.
+
+        Needed are the runs that a rule of ``mlops_assets.tracking.protection`` names, among them the ``keep`` newest of
+        every subproject and all younger than ``older_than`` days. Nothing that was stored or used within a day is
+        freed. ``dry_run``: only say what would be freed.
+        """
+        asked = Asked(keep, older_than)
+        return collect(self.tracker, self.artifacts, asked, None if dry_run else getpass.getuser(), progress)
+
+    def collections(self) -> list[Collection]:
+        """What was freed before: when, by whom, and which artifacts; oldest first."""
+        return collections(self.artifacts.files, self.project.name)

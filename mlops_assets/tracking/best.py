@@ -64,6 +64,10 @@ class BestConfigurations:
         """Every choice for a subproject, oldest first."""
         return [_read(event) for event in self.event_log.events(self.asset, [subproject])]
 
+    def run_ids(self) -> set[str]:
+        """The runs that stand, or ever stood, for a choice, of all subprojects."""
+        return {_read(event).run_id for event in self.event_log.events(self.asset)}
+
     def choose(self, record: RunRecord, source: Literal["person", "rule"], by: str, why: str) -> BestConfiguration:
         """Consider the configuration of a run best from now on. Raises MlopsError for a run that did not succeed."""
         if record.status != "succeeded":

@@ -10,12 +10,11 @@ from pydantic_core import from_json
 
 from mlops_assets.tracking.columns import ASSET, DOCUMENT, EVENT_ID, EVENT_TIME, FIXED, WHAT, Type, stored_name, typed
 from mlops_assets.tracking.event_source import StoredEvent
-from mlops_assets.tracking.record import split_of
+from mlops_assets.tracking.record import RECORD_ENTRY, split_of
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-RECORD_ENTRY = "record"
 ANNOTATION_ENTRY = "annotation"
 RUN, ANNOTATION, OTHER = "run", "annotation", "other"
 

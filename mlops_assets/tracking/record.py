@@ -15,6 +15,8 @@ from pydantic import Field
 from partitions.values import Value, canonical_json, digest_of
 
 RECORD_VERSION = 1
+# The entry of an event that holds a record.
+RECORD_ENTRY = "record"
 
 Kind = Literal["dev", "trial", "retrain", "replay"]
 Status = Literal["succeeded", "failed", "pruned", "rejected"]

@@ -164,11 +164,18 @@ class Registry:
 
     def lock(self, holder: str, patience: float = 0.0) -> AbstractContextManager[None]:
         """Held while someone registers. Raises Busy where another one still does after ``patience`` seconds."""
+        return self._lock(self.project, holder, patience)
+
+    def repair_lock(self, holder: str, patience: float = 0.0) -> AbstractContextManager[None]:
+        """Held while someone repairs, so that no run is reported again twice. Raises as ``lock``."""
+        return self._lock(f"{self.project}.repair", holder, patience)
+
+    def _lock(self, name: str, holder: str, patience: float) -> AbstractContextManager[None]:
         instance = self.event_log.instance
         # Postgres has its own for all machines that share it; everything else that Dagster supports is on one machine.
         url: str | None = getattr(instance.event_log_storage, "postgres_url", None)
         place = url or Path(instance.root_directory) / "registration"
-        return registration_lock(place, self.project, holder, patience)
+        return registration_lock(place, name, holder, patience)
 
     def _last_event(self) -> int:
         key, instance = dg.AssetKey(list(self.asset)), self.event_log.instance

@@ -71,7 +71,8 @@ class Replay(Value):
 
     altered: what is stored of the run and is not as it was stored. rows: None where the stored results cannot be read.
     first_other, last_same: among runs of the same code, data, configuration and seed, the first with other predictions
-    and the last with the same ones before it. error: why the run cannot be done any more.
+    and the last with the same ones before it. error: why the run cannot be done any more. freed: what of the run was
+    not there any more because `mlops gc` freed it: without its results, rows cannot be compared.
     """
 
     run_id: str
@@ -85,6 +86,7 @@ class Replay(Value):
     first_other: Seen | None = None
     last_same: Seen | None = None
     error: str | None = None
+    freed: tuple[str, ...] = ()
 
     @computed_field  # type: ignore[prop-decorator]  # pydantic's own order of decorators
     @property
@@ -117,6 +119,7 @@ class Replay(Value):
 
     def _details(self) -> Iterator[str]:
         yield from (f"altered: {line}" for line in self.altered)
+        yield from self.freed
         if self.rows is not None and not self.rows.nothing:
             yield f"rows: {_rows_said(self.rows)}"
         for metric in self.metrics:

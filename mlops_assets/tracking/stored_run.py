@@ -24,7 +24,8 @@ def altered(record: RunRecord, artifacts: ArtifactStore) -> list[str]:
     for name, entry in record.artifacts.items():
         data = _bytes(artifacts, entry.uri)
         if data is None:
-            found.append(f"{name}: {entry.uri} is missing")
+            if artifacts.freed(entry.uri) is None:
+                found.append(f"{name}: {entry.uri} is missing")
         elif (digest := hashlib.sha256(data).hexdigest()) != entry.digest:
             found.append(f"{name}: {entry.uri} has the digest {digest[:12]} instead of {entry.digest[:12]}")
         elif name == "configuration":
@@ -32,6 +33,16 @@ def altered(record: RunRecord, artifacts: ArtifactStore) -> list[str]:
         elif name == "results":
             found += _results_altered(record, data)
     return found
+
+
+def freed(record: RunRecord, artifacts: ArtifactStore) -> list[str]:
+    """What of a run was freed and is not there any more, a line each: nobody altered that."""
+    lines = []
+    for name, entry in record.artifacts.items():
+        said = artifacts.freed(entry.uri) if _bytes(artifacts, entry.uri) is None else None
+        if said is not None:
+            lines.append(f"{name} {said.partition(';')[0]}")
+    return lines
 
 
 def stored_results(record: RunRecord, artifacts: ArtifactStore) -> "pd.DataFrame | None":

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from mlops_assets.tracking.annotations import Overlay, annotation
 from mlops_assets.tracking.columns import ASSET, EVENT_ID, Column
-from mlops_assets.tracking.event_rows import RECORD_ENTRY as RECORD_ENTRY
 from mlops_assets.tracking.event_rows import tracked_text
 from mlops_assets.tracking.event_source import event_source
 from mlops_assets.tracking.index import RunIndex
-from mlops_assets.tracking.record import RunRecord
+from mlops_assets.tracking.record import RECORD_ENTRY, RunRecord
 from mlops_assets.tracking.run_query import RunQuery, RunReader, View, ordered, selection
 from mlops_assets.tracking.run_rows import RunRows, run_frame, run_rows
 from partitions.errors import UnknownName
@@ -115,6 +114,10 @@ class Tracker:
             return [row[0] for row in connection.execute(text, view.source.values).fetchall()]
 
         return self.reader.ask(ask)
+
+    def overlays(self) -> dict[str, Overlay]:
+        """What was noted of runs, and which tags they were given, after the fact; by run id."""
+        return self.reader.ask(lambda _, view: view.overlays)
 
     def of_dagster_run(self, dagster_run_id: str) -> list[RunRecord]:
         """The runs that one Dagster run made, oldest first."""

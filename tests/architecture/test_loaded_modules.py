@@ -67,3 +67,15 @@ def test_the_front_door_loads_nothing_until_a_name_is_used() -> None:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
     assert set(ended.stdout.split()) & (HEAVY | {"dagster", "pydantic"}) == set()
+
+
+def test_a_code_location_loads_no_storage() -> None:
+    script = (
+        "import sys; from projects.flight_delays.definitions import defs; defs.get_repository_def(); "
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    loaded = set(ended.stdout.split())
+    assert "dagster" in loaded
+    assert loaded & (HEAVY | {"sqlalchemy", "alembic"}) == set()

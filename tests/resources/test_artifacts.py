@@ -1,17 +1,22 @@
 """Every store keeps the same promises: one contract, run over a local folder and over fsspec's memory store."""
 
 import hashlib
+import os
 import pickle
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime, timedelta
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from partitions.errors import ArtifactError, DeclarationError
 from resources.artifacts import Artifact, ArtifactStore
+from resources.freed import Collection, Freed, collections, write_collection
 
 CONTENT = b"rows with results"
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -27,6 +32,43 @@ class StoreContract:
     def overwrite(self, store: ArtifactStore, uri: str, data: bytes) -> None:
         """Damage what is stored, behind the back of the store."""
         store.files.write(uri, data)
+
+    def grow_old(self, store: ArtifactStore, uri: str) -> None:
+        """Nobody has touched it for two days."""
+        raise NotImplementedError
+
+    def test_what_is_put_or_asked_for_counts_as_new_and_only_what_is_old_is_freed(self, store: ArtifactStore) -> None:
+        before = time.time() - 3600
+        artifact = store.put(CONTENT)
+        uses: list[Callable[[], object]] = [
+            lambda: store.put(CONTENT), lambda: store.has(artifact), lambda: store.touch(artifact)
+        ]  # fmt: skip
+        for use in uses:
+            self.grow_old(store, artifact.uri)
+            (stored,) = store.files.stored("sha256")
+            assert stored.modified < before and (stored.path, stored.bytes) == (artifact.uri, len(CONTENT))
+            use()
+            assert not store.files.free(artifact.uri, before)
+            assert store.get(artifact) == CONTENT
+        self.grow_old(store, artifact.uri)
+        store.get(artifact)
+        assert store.files.free(artifact.uri, before) and not store.files.free(artifact.uri, before)
+        assert list(store.files.stored("sha256")) == []
+        store.put(CONTENT)
+        assert store.get(artifact) == CONTENT
+
+    def test_what_was_freed_is_not_called_missing(self, store: ArtifactStore) -> None:
+        artifact = store.put(CONTENT)
+        self.grow_old(store, artifact.uri)
+        moment = datetime(2026, 3, 4, tzinfo=UTC)
+        freed = Freed(uri=artifact.uri, kind="model", bytes=artifact.bytes)
+        collection = Collection(project="p", by="me", keep=1, older_than=2, started_at=moment, freed=(freed,))
+        write_collection(store.files, collection)
+        assert store.get(artifact) == CONTENT
+        store.files.free(artifact.uri, time.time() - 3600)
+        with pytest.raises(ArtifactError, match="was freed by `mlops gc` on 2026-03-04; `mlops replay` of its run"):
+            store.get(artifact)
+        assert collections(store.files, "p") == [collection] and collections(store.files, "other") == []
 
     def test_what_was_put_is_got_by_artifact_and_by_uri(self, store: ArtifactStore) -> None:
         artifact = store.put(CONTENT, ".parquet")
@@ -110,6 +152,10 @@ class TestLocalFolder(StoreContract):
     def store(self, tmp_path: Path) -> ArtifactStore:
         return ArtifactStore(str(tmp_path / "artifacts"))
 
+    def grow_old(self, store: ArtifactStore, uri: str) -> None:
+        then = time.time() - 2 * 86_400
+        os.utime(Path(store.url) / uri, (then, then))
+
     def test_a_changed_byte_is_put_right_by_the_next_put(self, store: ArtifactStore) -> None:
         artifact = store.put(CONTENT)
         self.overwrite(store, artifact.uri, b"R" + CONTENT[1:])
@@ -145,6 +191,11 @@ class TestMemory(StoreContract):
         store = ArtifactStore(f"memory://{uuid.uuid4().hex}/artifacts")
         yield store
         store.files.system.rm(store.files.root, recursive=True) if store.files.find("") else None  # type: ignore[attr-defined]
+
+    def grow_old(self, store: ArtifactStore, uri: str) -> None:
+        files: Any = store.files
+        (path,) = files.system.find(f"{files.root}/{uri}")
+        files.system.store[path].created = datetime.now(UTC) - timedelta(days=2)
 
 
 def put_many(store: ArtifactStore, data: bytes) -> Artifact:

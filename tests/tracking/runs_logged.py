@@ -9,8 +9,8 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.tracking.annotations import Overlay, annotation, overlays
-from mlops_assets.tracking.event_rows import ANNOTATION_ENTRY, RECORD_ENTRY
-from mlops_assets.tracking.record import RunRecord, new_run_id, to_text
+from mlops_assets.tracking.event_rows import ANNOTATION_ENTRY
+from mlops_assets.tracking.record import RECORD_ENTRY, RunRecord, new_run_id, to_text
 from mlops_assets.tracking.run_query import RunQuery
 from mlops_assets.tracking.tracker import TRACKED_ASSETS, Tracker
 from resources.event_log import EventKind, EventLog

@@ -1,0 +1,1 @@
+"""The ledger's schema over time, as Alembic has it: a file per version, run when a ledger is opened."""
