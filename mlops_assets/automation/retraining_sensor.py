@@ -23,6 +23,7 @@ from mlops_assets.tracking.retrainings import (
 )
 from partitions.errors import MlopsError
 from resources.event_log import EventLog
+from resources.ledger.ledger import Ledger
 
 RETRAIN_DUE = "retrain_due"
 SECONDS = 30
@@ -31,7 +32,25 @@ CHUNK = 1000
 # Events that are younger may have older ones to come, of a writer that has not committed yet.
 SETTLED = timedelta(seconds=10)
 
-Deployed = Callable[[EventLog], Mapping[Key, datetime]]
+Deployed = Callable[[], Mapping[Key, datetime]]
+
+
+class Serving:
+    """Since when each (subproject, stage) serves what it serves now; read again only when the ledger has grown."""
+
+    def __init__(self, project: str, open_ledger: Callable[[], Ledger]) -> None:
+        self.project = project
+        self._open = open_ledger
+        self._ledger: Ledger | None = None
+        self._known: tuple[int, dict[Key, datetime]] = (-1, {})
+
+    def __call__(self) -> Mapping[Key, datetime]:
+        self._ledger = self._ledger or self._open()
+        position = self._ledger.position()
+        if position != self._known[0]:
+            current = self._ledger.current(self.project, evidence=False)
+            self._known = (position, {key: one.at for key, one in current.items() if one.serves})
+        return self._known[1]
 
 
 @dataclass(frozen=True)
@@ -171,7 +190,7 @@ class _Look:
             for key in run.keys if run.created_at <= self.now else ():
                 begun[key] = max(begun.get(key, run.created_at), run.created_at)
         return Known(
-            deployed=self.ports.deployed(self.event_log),
+            deployed=self.ports.deployed(),
             running={key for run in running_retrainings(instance, self.project, self.now) for key in run.keys},
             started={((key, run.stage), at) for run in earlier for key, at in run.due.items()},
             begun=begun,
