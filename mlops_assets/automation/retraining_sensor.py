@@ -116,13 +116,8 @@ class _Memory:
     """What one process keeps from look to look: registered retrainers, and the next time that any is due."""
 
     def __init__(self) -> None:
-        self.registered: RegisteredRetrainers | None = None
+        self.registered = RegisteredRetrainers()
         self._next: tuple[Retrainers, datetime, datetime | None] | None = None
-
-    def retrainers(self, registry: Registry) -> Retrainers:
-        if self.registered is None or self.registered.registry.event_log.instance is not registry.event_log.instance:
-            self.registered = RegisteredRetrainers(registry)
-        return self.registered.current()
 
     def next_after(self, retrainers: Retrainers, now: datetime) -> datetime | None:
         """The next due time of all after ``now``; asked again only once it has passed or schedules have changed."""
@@ -156,7 +151,7 @@ class _Look:
         if cursor.since > self.now:
             said.append(f"the clock was set back from {cursor.since:%Y-%m-%d %H:%M:%S} UTC: times count from now on")
             cursor = replace(cursor, since=self.now)
-        retrainers = self.memory.retrainers(Registry(self.event_log, self.project))
+        retrainers = self.memory.registered.current(Registry(self.event_log, self.project))
         scheduled = self._scheduled(retrainers, cursor.since)
         signals = Signals(self.event_log, self.project, self.now - SETTLED)
         asked = signals.asked(retrainers.stages, cursor.asked)

@@ -32,20 +32,22 @@ class Retrainers:
 
 
 class RegisteredRetrainers:
-    """Reads a configuration once: every later answer costs a look at the digests of what is registered."""
+    """Reads a configuration once: every later answer costs a look at the digests of what is registered.
 
-    def __init__(self, registry: Registry) -> None:
-        self.registry = registry
+    It is one project's, and outlives the event log it is asked through: Dagster opens one for every tick of a sensor.
+    """
+
+    def __init__(self) -> None:
         self._digests: dict[str, str] = {}
         self._stages: dict[str, tuple[Stage, ...]] = {}
         self._known: Retrainers | None = None
 
-    def current(self) -> Retrainers:
+    def current(self, registry: Registry) -> Retrainers:
         """What is registered now; the same object as long as that stays the same."""
-        digests = {key: digest for key, digest in self.registry.digests().items() if digest}
+        digests = {key: digest for key, digest in registry.digests().items() if digest}
         if self._known is None or digests != self._digests:
             changed = [key for key, digest in digests.items() if self._digests.get(key) != digest]
-            stages = {**self._stages, **registered_stages(self.registry, changed)}
+            stages = {**self._stages, **registered_stages(registry, changed)}
             self._stages = {key: stages[key] for key in digests if key in stages}
             self._digests, self._known = digests, _retrainers(self._stages)
         return self._known

@@ -60,6 +60,12 @@ def running_retrainings(instance: dg.DagsterInstance, project: str, now: datetim
     return [run for run in _of(instance, project, where, None) if abs(now - run.created_at) < longest]
 
 
+def ended_retrainings(instance: dg.DagsterInstance, project: str, since: datetime) -> list[Retraining]:
+    """Those that have failed or were cancelled since then."""
+    statuses = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+    return _of(instance, project, dg.RunsFilter(job_name=RETRAIN_JOB, statuses=statuses, updated_after=since), None)
+
+
 def last_with_cursor(instance: dg.DagsterInstance, project: str) -> Retraining | None:
     """The last retraining that the sensor started, with the cursor that it then had."""
     where = dg.RunsFilter(job_name=RETRAIN_JOB, tags={PROJECT_TAG: project})
