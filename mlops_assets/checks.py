@@ -1,14 +1,20 @@
 """Quality rules as asset checks; made only here, because partitioned checks are a preview of Dagster."""
 
 import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import dagster as dg
 
 from mlops_assets.quality.expectations import DataVerdict
+from mlops_assets.quality.gates import all_gate_names
+from mlops_assets.quality.verdicts import GateVerdict
 from partitions.dynamic import subproject_partitions
+from partitions.gates import Gate
+from partitions.project import Project
 
 EXPECTATIONS = "expectations"
+VERDICT_ENTRY = "verdict"
 
 
 class ExpectationChecks:
@@ -49,6 +55,90 @@ class ExpectationChecks:
             severity=_severity(verdict),
             metadata=_metadata(verdict),
         )
+
+
+class GateChecks:
+    """A check per gate on a project's metrics: the union over its subprojects and stages, each evaluated for those that
+    have it."""
+
+    def __init__(self, project: Project) -> None:
+        self.metrics = dg.AssetKey([project.name, "metrics"])
+        self.names = all_gate_names(_gate_lists(project))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", category=dg.PreviewWarning)
+            self.specs = [
+                dg.AssetCheckSpec(
+                    name,
+                    asset=self.metrics,
+                    description=f"Gate: {gate.title}. Subprojects and stages may have bounds of their own; the "
+                    "evaluation says which.",
+                    partitions_def=subproject_partitions(project.name),
+                )
+                for name, gate in self.names.items()
+            ]
+
+    def evaluation(
+        self, verdict: GateVerdict, partition: str, about: Mapping[str, str] | None = None
+    ) -> dg.AssetCheckEvaluation:
+        """The verdict as an event of one of many partitions. ``about``: what else is said with it (run, stage)."""
+        return dg.AssetCheckEvaluation(
+            asset_key=self.metrics,
+            check_name=verdict.gate,
+            passed=verdict.passed,
+            severity=_gate_severity(verdict),
+            description=verdict.reason,
+            metadata=_gate_metadata(verdict, about or {}),
+            partition=partition,
+        )
+
+    def results(
+        self, verdicts: Sequence[GateVerdict], about: Mapping[str, str] | None = None
+    ) -> list[dg.AssetCheckResult]:
+        """The verdicts as results of a run of one partition: of the gates that the code location knows by name.
+
+        A gate that was registered after it was loaded is no check of it yet; Dagster would fail the run for it.
+        """
+        return [
+            dg.AssetCheckResult(
+                asset_key=self.metrics,
+                check_name=verdict.gate,
+                passed=verdict.passed,
+                severity=_gate_severity(verdict),
+                description=verdict.reason,
+                metadata=_gate_metadata(verdict, about or {}),
+            )
+            for verdict in verdicts
+            if verdict.gate in self.names
+        ]
+
+
+def _gate_lists(project: Project) -> Iterator[Sequence[Gate]]:
+    """Every different list of gates that some subproject has at some stage."""
+    seen: set[int] = set()
+    stages = [project.stages, *(one.stages for one in project.subprojects if one.stages is not None)]
+    lists = [project.gates, *(one.gates for one in project.subprojects if one.gates is not None)]
+    lists += [stage.gates for some in stages for stage in some if stage.gates is not None]
+    for gates in lists:
+        # 10,000 subprojects made in a loop share their lists.
+        if id(gates) not in seen:
+            seen.add(id(gates))
+            yield gates
+
+
+def _gate_severity(verdict: GateVerdict) -> dg.AssetCheckSeverity:
+    return dg.AssetCheckSeverity.ERROR if verdict.required else dg.AssetCheckSeverity.WARN
+
+
+def _gate_metadata(verdict: GateVerdict, about: Mapping[str, str]) -> dict[str, Any]:
+    """``verdict`` holds all of it for programs; the others are for people, and numbers that the web UI plots."""
+    said: dict[str, Any] = {**about, "outcome": verdict.outcome.replace("_", " "), "threshold": verdict.title}
+    if verdict.value is not None:
+        said["value"] = float(verdict.value)
+    if verdict.evidence:
+        said["evidence"] = dg.MetadataValue.md(verdict.table())
+    if verdict.source is not None:
+        said["source"] = verdict.source
+    return {**said, VERDICT_ENTRY: dg.MetadataValue.json(verdict.model_dump(mode="json"))}
 
 
 def _passed(verdict: DataVerdict) -> bool:

@@ -67,6 +67,12 @@ class SubprojectConfiguration(Value):
         """64 hexadecimal characters over the subproject configuration alone."""
         return digest_of(self.config)
 
+    def gates_at(self, stage: str) -> tuple[Gate, ...]:
+        """What a model must pass at a stage: the stage's own gates, else the subproject's. Of a stage that is not
+        declared, the subproject's."""
+        own = next((one.gates for one in self.stages if one.name == stage), None)
+        return self.gates if own is None else own
+
     def origin_of(self, path: str) -> Origin:
         """Where the value at ``path`` was set: what is known of it or of the nearest path above it."""
         parts = path.split(".")

@@ -3,16 +3,17 @@
 import itertools
 import os
 from collections.abc import Callable, Generator, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
+from resources.needs import LATER, Needs, Pulled
 from resources.outcomes import ComputeError, Outcome, WorkerError, WorkFailedError
-from resources.ray_workers import RaySettings, map_in_ray
+from resources.ray_workers import RaySettings, connect, machines, map_in_ray
 from resources.subprocess_workers import ProcessSettings, map_in_processes
 from resources.worker import call, inside_worker, local_folders, pack_function
 
-__all__ = ["Compute", "ComputeError", "Environment", "Outcome", "WorkFailedError", "WorkerError"]
+__all__ = ["LATER", "Compute", "ComputeError", "Environment", "Needs", "Outcome", "WorkFailedError", "WorkerError"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,7 +59,12 @@ class Compute:
                 raise ComputeError(f"compute {name} is {value}; at least 1 is needed")
 
     def map(
-        self, function: Callable[[T], R], items: Iterable[T], *, environment: Environment | None = None
+        self,
+        function: Callable[[T], R],
+        items: Iterable[T],
+        *,
+        environment: Environment | None = None,
+        needs: Callable[[T], Needs] | None = None,
     ) -> Generator[Outcome[R], None, None]:
         """Outcomes as they complete; ``Outcome.index`` says which item each belongs to.
 
@@ -66,19 +72,40 @@ class Compute:
         pulled one by one as places become free, so that a generator of items may decide by the outcomes so far: at
         most twice as many are in flight as there are CPUs, and no more than ``cpus`` where that is given. Closing the
         generator, or an interruption, ends what is in flight. Raises ``ComputeError`` where no work is possible.
+
+        A generator that has nothing now yields ``LATER`` and is asked again after the next outcome. ``needs`` says what
+        an item needs of its machine; ``refuse`` finds out beforehand whether there is such a machine.
         """
         backend = self.backend
         if backend == "auto":
             items, several = _peek(items)
             backend = "ray" if several and not inside_worker() else "inline"
         if environment is None and backend == "inline":
-            return (call(function, index, item) for index, item in enumerate(items))
+            return _inline(function, Pulled(items))
         packed = pack_function(function)
         remote = self._remote_address() if self.backend in ("auto", "ray") else None
         if backend == "ray" and (environment is None or remote):
-            return map_in_ray(packed, items, self._ray_settings(environment))
+            return map_in_ray(packed, items, replace(self._ray_settings(environment), needs=needs))
         # Without a cluster elsewhere, another code version needs no Ray: a process starts in a tenth of the time.
-        return map_in_processes(packed, items, self._process_settings(environment, backend))
+        return map_in_processes(packed, items, replace(self._process_settings(environment, backend), needs=needs))
+
+    def for_many(self) -> "Compute":
+        """The same for work of which nobody can say yet whether it is one item: ``auto`` is Ray then."""
+        return replace(self, backend="ray") if self.backend == "auto" and not inside_worker() else self
+
+    def refuse(self, needs: Iterable[Needs], environment: Environment | None = None) -> None:
+        """Raise ``ComputeError`` where some of this is needed and no machine has it: it would wait for ever."""
+        asked = set(needs) - {Needs()}
+        if not asked:
+            return
+        on_ray = self.backend == "ray" and (environment is None or self._remote_address())
+        if on_ray:
+            connect(self._ray_settings(environment))
+        there = machines() if on_ray else [_this_machine()]
+        for one in sorted(asked, key=str):
+            lacking = one.lacking(there)
+            if lacking is not None:
+                raise ComputeError(f"{lacking}: ask for less, or give the address of a cluster that has it")
 
     def _remote_address(self) -> str | None:
         return self.address or os.environ.get("RAY_ADDRESS")
@@ -91,6 +118,16 @@ class Compute:
         code = [str(environment.archive_dir.resolve())] if environment else []
         workers = 1 if backend == "inline" else max(1, (self.cpus or available_cpus()) // self.threads)
         return ProcessSettings([*code, *local_folders()], workers, self.threads)
+
+
+def _inline(function: Callable[[T], R], pulled: Pulled) -> Generator[Outcome[R], None, None]:
+    while (numbered := pulled.next(0)) is not None:
+        yield call(function, *numbered)
+
+
+def _this_machine() -> Needs:
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return Needs(float(available_cpus()), 0.0, memory)
 
 
 def available_cpus() -> int:

@@ -84,15 +84,19 @@ class EventLog:
 
         One query over the tags: 10,000 partitions cost a fraction of a second, as no event is read.
         """
+        return self.latest_tags(asset, DATA_VERSION_TAG, partitions)
+
+    def latest_tags(self, asset: Sequence[str], tag: str, partitions: Sequence[str] | None = None) -> dict[str, str]:
+        """The same of any tag of the last materialisation, where it has one."""
         if partitions is not None and not partitions:
             return {}
         tags = self.instance.event_log_storage.get_latest_tags_by_partition(
             dg.AssetKey(list(asset)),
             dg.DagsterEventType.ASSET_MATERIALIZATION,
-            [DATA_VERSION_TAG],
+            [tag],
             asset_partitions=partitions,
         )
-        return {partition: of_partition[DATA_VERSION_TAG] for partition, of_partition in tags.items()}
+        return {partition: of_partition[tag] for partition, of_partition in tags.items() if tag in of_partition}
 
     def events(
         self, asset: Sequence[str], partitions: Sequence[str] | None = None, kind: EventKind = "materialization"

@@ -126,6 +126,20 @@ def verify_model(data: bytes, package: str, rows: "pd.DataFrame", expected: "pd.
 
     Raises PipelineError for a late import of the package, for code that fails, or for other predictions.
     """
+    difference = _difference(predict_apart(data, package, rows), expected)
+    if difference:
+        raise PipelineError(
+            f"{read_header(data).title}: the stored model predicts otherwise than the one in memory: {difference}; "
+            "predict may depend only on the model, the rows and code imported at module level"
+        )
+
+
+def predict_apart(data: bytes, package: str, rows: "pd.DataFrame") -> "pd.DataFrame":
+    """What a model file predicts for ``rows`` with ``package`` out of reach.
+
+    Raises PipelineError for a late import of the package or code that fails, ArtifactError for a file that cannot be
+    loaded here.
+    """
     header = read_header(data)
     guard = ImportGuard(header.package)
     try:
@@ -143,12 +157,7 @@ def verify_model(data: bytes, package: str, rows: "pd.DataFrame", expected: "pd.
         ) from error
     if guard.refused:
         raise _late_import_error(header, guard.refused)
-    difference = _difference(predicted, expected)
-    if difference:
-        raise PipelineError(
-            f"{header.title}: the stored model predicts otherwise than the one in memory: {difference}; "
-            "predict may depend only on the model, the rows and code imported at module level"
-        )
+    return predicted
 
 
 def _load(data: bytes, guard: ImportGuard) -> LoadedModel:

@@ -8,6 +8,7 @@ from partitions.errors import MlopsError
 
 R = TypeVar("R")
 
+DIED = "WorkerDied"
 _LONGEST_MESSAGE = 2_000
 _LONGEST_TRACEBACK = 20_000
 
@@ -40,7 +41,7 @@ class WorkerError:
     actionable: bool = False
 
     def __str__(self) -> str:
-        return self.message if self.actionable or self.kind == "WorkerDied" else f"{self.kind}: {self.message}"
+        return self.message if self.actionable or self.kind == DIED else f"{self.kind}: {self.message}"
 
     @staticmethod
     def of(error: BaseException, *, own_frames: int = 1, prefix: str = "") -> "WorkerError":

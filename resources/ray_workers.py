@@ -10,7 +10,7 @@ import socket
 import tempfile
 import threading
 import zipfile
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from time import perf_counter, time
 from typing import Any
 from urllib.parse import urlsplit
 
+from resources.needs import Needs, Pulled
 from resources.outcomes import ComputeError, Outcome, WorkerError, one_line
 from resources.worker import (
     FRAMEWORK_ROOT,
@@ -31,6 +32,7 @@ from resources.worker import (
 
 Place = tuple[str, tuple[str, ...]]  # the framework's own folder, and those that go first on the search path
 
+HEARD_WITHIN = 1.0
 _YOUNG_SECONDS = 600
 _starting = threading.Lock()
 _local = threading.Event()
@@ -47,6 +49,7 @@ class RaySettings:
     """Where and how Ray tasks run: ``cpus`` bounds what is in flight (None: twice what the cluster has).
 
     ``code``, a folder on this machine, goes first on the search path of workers kept for exactly that content.
+    ``needs`` says what an item needs (None: as many CPUs as a worker has threads).
     """
 
     address: str | None
@@ -55,6 +58,7 @@ class RaySettings:
     available: int
     threads: int
     code: Path | None = None
+    needs: Callable[[Any], Needs] | None = None
 
 
 def map_in_ray(function: bytes, items: Iterable[Any], settings: RaySettings) -> Generator[Outcome[Any], None, None]:
@@ -65,15 +69,19 @@ def map_in_ray(function: bytes, items: Iterable[Any], settings: RaySettings) -> 
     slots = _slots(settings)
     code = zipped(settings.code) if settings.code else b""
     task = _task().options(num_cpus=min(settings.threads, _largest_node()), runtime_env=_runtime_env(settings, code))
+    tasks: dict[Needs, Any] = {}
     # Large things travel once through the object store and not with each task.
     shared = ray.put(function), ray.put(code)
     place = FRAMEWORK_ROOT, tuple(settings.folders)
-    numbered = enumerate(items)
+    pulled = Pulled(items)
     pending: dict[Any, tuple[int, float]] = {}
     try:
         while True:
-            while len(pending) < slots and (numbered_item := next(numbered, None)) is not None:
+            while len(pending) < slots and (numbered_item := pulled.next(len(pending))) is not None:
                 index, item = numbered_item
+                if settings.needs is not None:
+                    needs = settings.needs(item)
+                    task = tasks[needs] = tasks.get(needs) or task.options(**_options(needs))
                 try:
                     packed = pack(item)
                 except Exception as error:  # noqa: BLE001 - pickling runs user code
@@ -83,8 +91,10 @@ def map_in_ray(function: bytes, items: Iterable[Any], settings: RaySettings) -> 
                 pending[reference] = index, perf_counter()
             if not pending:
                 return
-            done, _ = ray.wait(list(pending), num_returns=1)
-            yield _outcome(done[0], *pending.pop(done[0]))
+            # Waiting in pieces, so that an interruption is heard.
+            done, _ = ray.wait(list(pending), num_returns=1, timeout=HEARD_WITHIN)
+            if done:
+                yield _outcome(done[0], *pending.pop(done[0]))
     finally:
         if ray.is_initialized():
             for reference in pending:
@@ -151,12 +161,22 @@ def _slots(settings: RaySettings) -> int:
     return ahead if settings.cpus is None else min(ahead, max(1, settings.cpus // settings.threads))
 
 
+def _options(needs: Needs) -> dict[str, Any]:
+    return {"num_cpus": needs.cpus, "num_gpus": needs.gpus, "memory": needs.memory or 0}
+
+
 def _largest_node() -> int:
     """A task that asks for more than the largest machine has would wait for ever."""
+    return max((int(machine.cpus) for machine in machines()), default=1) or 1
+
+
+def machines() -> list[Needs]:
+    """What each machine of the cluster has that this process works on."""
     import ray
 
     nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
-    return max((int(node["Resources"].get("CPU", 1)) for node in nodes if node["Alive"]), default=1) or 1
+    there = [node["Resources"] for node in nodes if node["Alive"]]
+    return [Needs(r.get("CPU", 1.0), r.get("GPU", 0.0), int(r.get("memory", 0))) for r in there]
 
 
 def _runtime_env(settings: RaySettings, code: bytes) -> dict[str, Any]:

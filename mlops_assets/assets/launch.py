@@ -3,8 +3,9 @@
 import secrets
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.assets.recording import died
 from mlops_assets.assets.travel import travel
@@ -27,6 +28,9 @@ from resources.datasets import DatasetStore
 from resources.event_log import EventLog
 from resources.home import Home
 
+if TYPE_CHECKING:
+    from resources.ledger.ledger import Ledger
+
 PAGE = 500
 
 
@@ -37,6 +41,13 @@ class Ports:
     home: Home
     event_log: EventLog
     compute: Compute
+
+    @cached_property
+    def ledger(self) -> "Ledger":
+        """The deployments of all projects of this home, opened at first use."""
+        from resources.ledger.ledger import Ledger
+
+        return Ledger.of(self.home)
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,7 @@ def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -
     registry = Registry(ports.event_log, project.name)
     reference = PipelineReference.of(project.pipeline)
     first = registry.configurations(keys[:1])
-    code, environment = _code(ports, project, reference, request.revision)
+    code, environment = code_to_run(ports, project, reference, request.revision)
     _check(project, _in_pages(registry, keys, request.follow_best), request if environment is None else None)
     origin = Origin(
         code=identity_of(code),
@@ -203,9 +214,10 @@ def declared_params(registered: SubprojectConfiguration) -> dict[str, Any]:
     }
 
 
-def _code(
+def code_to_run(
     ports: Ports, project: Project, reference: PipelineReference, revision: str | None
 ) -> tuple[CodeVersion, Environment | None]:
+    """A revision's code, or the code at hand, and where workers find it; None: what this process has imported."""
     versions = CodeVersions(ArtifactStore(ports.home.artifacts_url))
     if revision is None:
         code = versions.current(reference, project.not_code)

@@ -8,11 +8,12 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.assets.gating import Trained, already, judge_run, judged_record, remember
 from mlops_assets.assets.recording import failed_records, keep, new_record, run_error, store_run, with_outcome
-from mlops_assets.assets.way import Arrived, RunPlan, Way
+from mlops_assets.assets.way import Aim, Arrived, RunPlan, Way
 from mlops_assets.learning.data import check_rows
 from mlops_assets.quality.expectations import validate
-from mlops_assets.tracking.record import RunError
+from mlops_assets.tracking.record import RunError, RunRecord
 from partitions.errors import MlopsError, PipelineError
 from partitions.parameters import bind_config, bind_params, config_type, params_type
 from partitions.pipeline import Pipeline
@@ -84,19 +85,42 @@ def _one_run(way: Way, pipeline: Pipeline[Any, Any], data: "pd.DataFrame", plan:
             update={"params": params.model_dump(mode="json"), "data_version": data_version}
         )
         bound = replace(plan, configuration=full)
+        known = already(way, way.aim, bound, so_far) if way.aim is not None else None
+        if known is not None:
+            return known
         result = _execute(way, pipeline, data, bound)
         stored = store_run(way, pipeline, data, bound, result)
         data_seconds = 0.0 if so_far.records else so_far.data_seconds
         record = with_outcome(new_record(way, bound, data_version), result, stored, data_seconds)
         figures = _figures(pipeline, data, result) if way.draw else {}
-        table = _table(pipeline, result)
+        done = replace(so_far, figures=figures, table=_table(pipeline, result))
+        if way.aim is not None:
+            return _judged(
+                way, way.aim, Trained(pipeline, data, bound, result, stored.artifacts["model"].bytes), record, done
+            )
         keep(way, record)
-        return replace(so_far, records=(*so_far.records, record), figures=figures, table=table)
+        return replace(done, records=(*so_far.records, record))
     except Exception as error:  # noqa: BLE001 - recorded with the run; the data that arrived is kept
         stopped = run_error(way, error)
         record = new_record(way, bound, data_version).model_copy(update={"status": "failed", "error": stopped})
         keep(way, record)
         return replace(so_far, records=(*so_far.records, record), error=so_far.error or stopped)
+
+
+def _judged(way: Way, aim: Aim, trained: Trained, record: RunRecord, so_far: Arrived) -> Arrived:
+    """The run with the verdicts on it. Kept before it is remembered, so that what is remembered is there."""
+
+    def again(seed: int) -> "RunResult":
+        configuration = trained.plan.configuration.model_copy(update={"seed": seed})
+        return _execute(way, trained.pipeline, trained.data, replace(trained.plan, configuration=configuration))
+
+    started = perf_counter()
+    verdicts = judge_run(way, aim, trained, again)
+    timings = {**record.timings, "gates": round(perf_counter() - started, 6)}
+    record = judged_record(record.model_copy(update={"timings": timings}), verdicts)
+    keep(way, record)
+    remember(way, aim, trained.plan, record, verdicts)
+    return replace(so_far, records=(*so_far.records, record), verdicts=verdicts)
 
 
 def _execute(way: Way, pipeline: Pipeline[Any, Any], data: "pd.DataFrame", plan: RunPlan) -> "RunResult":

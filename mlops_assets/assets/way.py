@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from mlops_assets.assets.decision import Decision
 from mlops_assets.quality.expectations import DataVerdict
+from mlops_assets.quality.verdicts import GateVerdict
 from mlops_assets.tracking.record import CodeIdentity, Kind, RunError, RunRecord
 from partitions.catalogue import SubprojectConfiguration
+from partitions.gates import Gate
 from partitions.pipeline import Window
 from partitions.reference import PipelineReference
 from partitions.run_configuration import RunConfiguration
@@ -38,10 +41,27 @@ class Origin:
 
 
 @dataclass(frozen=True)
+class Aim:
+    """The stage that a way's model is meant for, and what it must pass to get there.
+
+    champion: the id of the run whose model serves there now; None where none does.
+    known: ids of runs that need not be done again where data, code and configuration are the same.
+    family: the Dagster run that this one does again, or itself.
+    """
+
+    stage: str
+    gates: tuple[Gate, ...]
+    champion: str | None = None
+    known: tuple[str, ...] = ()
+    family: str | None = None
+
+
+@dataclass(frozen=True)
 class Way:
     """What is to be done for one subproject.
 
     ``fresh``: ingest and take a snapshot; otherwise ``data_version`` is read. ``runs`` may be empty (dataset only).
+    ``aim``: where the model is to serve, if anywhere.
     """
 
     home: Home
@@ -52,6 +72,7 @@ class Way:
     runs: tuple[RunPlan, ...]
     data_version: str | None = None
     window: Window | None = None
+    aim: Aim | None = None
     draw: bool = False
     threads: int = 1
 
@@ -64,7 +85,9 @@ class Way:
 class Arrived:
     """How far a subproject came: its data, the records of its runs, and what stopped it, if anything.
 
-    ``data_seconds``: what taking the snapshot, or reading it, took.
+    ``data_seconds``: what taking the snapshot, or reading it, took. Of a way with an aim: ``verdicts`` of the gates;
+    ``same_as``, the run that already is what this one would be; ``reused``: the run is one that was done before and
+    never deployed. ``decision``: what became of it, once that is decided.
     """
 
     subproject: str
@@ -75,3 +98,7 @@ class Arrived:
     figures: dict[str, bytes] = field(default_factory=dict)
     table: str = ""
     error: RunError | None = None
+    verdicts: tuple[GateVerdict, ...] = ()
+    same_as: str | None = None
+    reused: bool = False
+    decision: Decision | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from mlops_assets.quality.declared import Declared, declare
 from mlops_assets.quality.engine import Look, look
-from mlops_assets.quality.plain import one_line, plain
+from mlops_assets.quality.plain import cell, one_line, plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -77,7 +77,7 @@ class DataVerdict:
         lines = ["| expectation | severity | verdict | detail |", "| --- | --- | --- | --- |"]
         for result in self.results:
             cells = (result.name, result.severity, result.outcome, result.detail.removeprefix(COULD_NOT_LOOK))
-            lines.append("| " + " | ".join(_cell(text) for text in cells) + " |")
+            lines.append("| " + " | ".join(cell(text) for text in cells) + " |")
         return "\n".join(lines)
 
 
@@ -141,7 +141,3 @@ def _detail(declared: Declared, seen: Look, secret: bool) -> str:
     if not seen.passed and declared.wanted:
         parts.append(f"wanted {declared.wanted}")
     return "; ".join(parts) or ("as expected" if seen.passed else "not as expected")
-
-
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

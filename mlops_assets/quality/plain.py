@@ -27,3 +27,8 @@ def one_line(value: object, longest: int = LONGEST) -> str:
     text = f"{value:.6g}" if isinstance(value, float) else str(value)
     text = " ".join(text.split())
     return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def cell(text: str) -> str:
+    """The text as a cell of a markdown table."""
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("\n", " ")

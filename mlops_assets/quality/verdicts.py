@@ -1,10 +1,10 @@
 """What judging a model by its gates found, as plain values: stored with the run, the check and the deployment."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from mlops_assets.quality.plain import one_line
+from mlops_assets.quality.plain import cell, one_line
 from partitions.values import Value
 
 Outcome = Literal["pass", "fail", "could_not_look"]
@@ -38,6 +38,30 @@ class GateVerdict(Value):
     def stops(self) -> bool:
         """Whether this verdict alone keeps the model from being deployed."""
         return self.required and not self.passed
+
+    def table(self) -> str:
+        """The evidence as markdown: a row per number, and a table of its own for what are rows already."""
+        plain = {name: part for name, part in self.evidence.items() if not _is_rows(part)}
+        texts = [_markdown(["evidence", "value"], list(plain.items()))] if plain else []
+        for name, rows in self.evidence.items():
+            if _is_rows(rows):
+                texts.append(f"{name}\n\n{_markdown(list(rows[0]), [list(row.values()) for row in rows])}")
+        return "\n\n".join(texts)
+
+
+def _is_rows(part: Any) -> bool:
+    return isinstance(part, list) and bool(part) and all(isinstance(row, dict) and row for row in part)
+
+
+def _markdown(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    lines = [list(header), ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(_cell(value) for value in line) + " |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_cell(part) for part in value)
+    return cell("" if value is None else one_line(value))
 
 
 def stops(verdicts: Iterable[GateVerdict]) -> list[GateVerdict]:

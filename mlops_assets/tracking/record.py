@@ -182,4 +182,9 @@ def to_text(record: RunRecord) -> str:
 
 def document_path(record: RunRecord) -> str:
     """Where ``record.json`` lies in the artifact store."""
-    return f"runs/{record.project}/{record.subproject}/{record.run_id}/record.json"
+    return record_path(record.project, record.subproject, record.run_id)
+
+
+def record_path(project: str, subproject: str, run_id: str) -> str:
+    """Where the ``record.json`` of a run lies in the artifact store."""
+    return f"runs/{project}/{subproject}/{run_id}/record.json"

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.learning.determinism import limited_threads
+from mlops_assets.learning.results import rows_with_results
 from mlops_assets.learning.user_code import user_code
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.state_steps import StepDifference, first_difference
@@ -226,12 +227,7 @@ class RunState:
         return f"run {record.run_id} has no {name}: it {record.status}{reason}"
 
     def _part(self, split: str) -> "pd.DataFrame":
-        results = self.results
-        part = results[results["split"] == split]
-        places = {key: place for place, key in enumerate(self.dataset[self.snapshot.key].tolist())}
-        rows = self.dataset.iloc[[places[key] for key in part["key"].tolist()]].reset_index(drop=True)
-        outcome = part.drop(columns=["key", "split", "fold"])
-        return rows.assign(**{name: outcome[name].array for name in outcome.columns})
+        return rows_with_results(self.dataset, self.snapshot.key, self.results, split)
 
     def _features(self, rows: "pd.DataFrame") -> "pd.DataFrame":
         """The rows as they are when serving: no target, no results, private columns treated."""

@@ -33,7 +33,8 @@ class NewDeployment(Value):
     restores: for a rollback, the sequence of the deployment that is brought back.
     run_id, model: what serves from now on; neither for "undeploy".
     revision: what a person asked for (a tag, branch or commit); ``code``: what the code version is made of again.
-    configuration: the deployment configuration, resolved. evidence: verdicts, the proof of parity, plain data.
+    configuration: the deployment configuration, resolved. metrics: of the model's test rows. evidence: verdicts, the
+        proof of parity, plain data.
     """
 
     deployment_id: str = Field(default_factory=_new_id)
@@ -50,6 +51,7 @@ class NewDeployment(Value):
     data_version: str | None = None
     code: dict[str, Plain] = Field(default_factory=dict)
     configuration: dict[str, Plain] = Field(default_factory=dict)
+    metrics: dict[str, float] = Field(default_factory=dict)
     strategy: dict[str, Plain] = Field(default_factory=dict)
     evidence: dict[str, Plain] = Field(default_factory=dict)
     why: str
@@ -98,9 +100,10 @@ class Deployment(NewDeployment):
 
     def row(self) -> dict[str, Any]:
         """The deployment as a flat row, for tables and ``--json``."""
-        whole = self.model_dump(mode="json", exclude={"deployment_id", "model", "code"})
+        whole = self.model_dump(mode="json", exclude={"deployment_id", "model", "code", "metrics"})
         model = self.model.model_dump() if self.model else {}
-        return whole | {f"model.{name}": model.get(name) for name in ModelFile.model_fields}
+        whole |= {f"model.{name}": model.get(name) for name in ModelFile.model_fields}
+        return whole | {f"metrics.{name}": value for name, value in self.metrics.items()}
 
 
 class LedgerConflict(MlopsError):

@@ -50,6 +50,7 @@ deployments = sa.Table(
     sa.Column("data_version", sa.String(64)),
     sa.Column("code", sa.JSON),
     sa.Column("configuration", sa.JSON),
+    sa.Column("metrics", sa.JSON),
     sa.Column("strategy", sa.JSON),
     sa.Column("evidence", sa.JSON),
     sa.Column("why", sa.Text),

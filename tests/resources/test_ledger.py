@@ -281,7 +281,7 @@ _Hurry = Patience(0.2, "here")
 
 _OLD_ROW = """
 INSERT INTO mlops_deployments (sequence, deployment_id, project, subproject, stage, action, replaces, run_id, model_uri,
-  model_digest, model_bytes, code, configuration, strategy, evidence, why, "by", at)
-VALUES (1, 'one', 'delays', 'AA', 'production', 'deploy', 0, 'r0', 'sha256/x', 'abc', 1, '{}', '{}', '{}', '{}',
+  model_digest, model_bytes, code, configuration, metrics, strategy, evidence, why, "by", at)
+VALUES (1, 'one', 'delays', 'AA', 'production', 'deploy', 0, 'r0', 'sha256/x', 'abc', 1, '{}', '{}', '{}', '{}', '{}',
   'it was there before', 'ada', '2026-01-01 00:00:00')
 """

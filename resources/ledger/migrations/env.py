@@ -4,7 +4,14 @@ from alembic import context
 
 from resources.ledger.tables import VERSION_TABLE
 
-connection = context.config.attributes["connection"]
-context.configure(connection=connection, version_table=VERSION_TABLE, transactional_ddl=True)
-with context.begin_transaction():
-    context.run_migrations()
+
+def migrate() -> None:
+    connection = context.config.attributes["connection"]
+    context.configure(connection=connection, version_table=VERSION_TABLE, transactional_ddl=True)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+# What Alembic calls this file when it runs it. Imported as a module of the package, it does nothing.
+if __name__ == "env_py":
+    migrate()

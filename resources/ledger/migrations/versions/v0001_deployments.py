@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("data_version", sa.String(64)),
         sa.Column("code", sa.JSON, nullable=False),
         sa.Column("configuration", sa.JSON, nullable=False),
+        sa.Column("metrics", sa.JSON, nullable=False),
         sa.Column("strategy", sa.JSON, nullable=False),
         sa.Column("evidence", sa.JSON, nullable=False),
         sa.Column("why", sa.Text, nullable=False),
