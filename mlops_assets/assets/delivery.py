@@ -3,10 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from mlops_assets.assets.messages import digest
-from resources.messages.outbox import Outbox, Outgoing
+from resources.messages.outgoing import Outgoing
 from resources.messages.sending import Answer, send
+
+if TYPE_CHECKING:
+    from resources.messages.outbox import Outbox
 
 SECONDS = 20.0
 
@@ -25,7 +29,7 @@ class Delivered:
 
 
 def deliver(
-    outbox: Outbox, project: str, seconds: float = SECONDS, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    outbox: "Outbox", project: str, seconds: float = SECONDS, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 ) -> Delivered:
     """Send what waits. A message that failed waits again, longer each time, and is given up after a day.
 
@@ -53,7 +57,7 @@ def deliver(
 _WHAT = {"failed": "wait", "untouched": "wait", "unknown": "may have arrived and are not sent again"}
 
 
-def _mark(outbox: Outbox, of: list[Outgoing], answer: Answer, now: datetime) -> None:
+def _mark(outbox: "Outbox", of: list[Outgoing], answer: Answer, now: datetime) -> None:
     if answer.outcome == "sent":
         outbox.mark_sent(of, now)
     elif answer.outcome == "failed":

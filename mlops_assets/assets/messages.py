@@ -4,12 +4,15 @@ import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from partitions.catalogue import SubprojectConfiguration
 from partitions.messages import Event, Message
-from resources.messages.outbox import Outbox, Outgoing
+from resources.messages.outgoing import Outgoing
 from resources.messages.sending import Letter
+
+if TYPE_CHECKING:
+    from resources.messages.outbox import Outbox
 
 # Trouble that is over once a retraining comes through; drift is over when monitoring says so.
 TROUBLES: tuple[Event, ...] = ("gate_failed", "data_failed", "retraining_failed", "retraining_overdue")
@@ -51,7 +54,7 @@ def of_deployment(deployment_id: str) -> str:
 Addressees = Mapping[str, SubprojectConfiguration]
 
 
-def tell(outbox: Outbox, registered: Addressees, occurrences: Sequence[Occurrence]) -> int:
+def tell(outbox: "Outbox", registered: Addressees, occurrences: Sequence[Occurrence]) -> int:
     """Put into the outbox what the declared messages ask for; return how many that are.
 
     Once this returns they are on disk and will be sent, by whoever delivers next; telling again adds nothing. Sending

@@ -6,7 +6,7 @@ parity, ledger, events. A gate's no is no failure of the Dagster run.
 Killed at any moment, doing it again finishes it: what is deployed is unchanged, what was trained is taken as it is.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -194,7 +194,9 @@ class _Batches:
         ways = {arrived.subproject: self.under_way.pop(arrived.subproject, None) for arrived in batch}
         log.store((event for arrived in batch for event in self._made(arrived)), step)
         judged = [arrived for arrived in batch if arrived.error is None and arrived.records]
-        decisions = dict(zip(_keys(judged), self.deciding.decide([self._candidate(a, ways) for a in judged]), strict=True))
+        decisions = dict(
+            zip(_keys(judged), self.deciding.decide([self._candidate(a, ways) for a in judged]), strict=True)
+        )
         settled = [self._settled(arrived, decisions.get(arrived.subproject)) for arrived in batch]
         log.store((event for arrived in settled for event in self._shown(arrived)), step)
         artifacts = ArtifactStore(self.plan.ports.home.artifacts_url)

@@ -4,21 +4,25 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from mlops_assets.assets.delivery import deliver
 from mlops_assets.assets.messages import Occurrence, tell
 from mlops_assets.automation.due import due
-from mlops_assets.automation.retraining import LATE
-from mlops_assets.automation.telling import broken_off, decided, overdue
+from mlops_assets.automation.retraining import LATE, SETTLED
+from mlops_assets.automation.telling import decided, judged, not_retrained, overdue
 from mlops_assets.tracking.registry import Registry
 from mlops_assets.tracking.retrainers import RegisteredRetrainers
 from mlops_assets.tracking.retrainings import ended_retrainings, retrainings
+from mlops_assets.tracking.stage_observations import NewEvents, StageObservation
 from resources.event_log import EventLog
 from resources.home import Home
-from resources.ledger.ledger import Ledger
-from resources.messages.outbox import Outbox
+
+if TYPE_CHECKING:
+    from resources.ledger.ledger import Ledger
+    from resources.messages.outbox import Outbox
 
 SEND_MESSAGES = "send_messages"
 SECONDS = 30
@@ -61,22 +65,23 @@ def messages_sensor(project: str, ports: Ports) -> dg.SensorDefinition:
 
 @dataclass(frozen=True)
 class _Cursor:
-    """The last decision of the ledger that was told of, and when the sensor last looked."""
+    """The last decision of the ledger and the last event that were told of, and when the sensor last looked."""
 
     sequence: int
+    event: int
     looked: datetime
 
     @classmethod
     def read(cls, text: str | None) -> "_Cursor | None":
         try:
             fields = json.loads(text or "")
-            return cls(int(fields["sequence"]), datetime.fromisoformat(fields["looked"]))
+            return cls(int(fields["sequence"]), int(fields["event"]), datetime.fromisoformat(fields["looked"]))
         except (ValueError, TypeError, KeyError):
             return None
 
     @property
     def text(self) -> str:
-        return json.dumps({"sequence": self.sequence, "looked": self.looked.isoformat()})
+        return json.dumps({"sequence": self.sequence, "event": self.event, "looked": self.looked.isoformat()})
 
 
 @dataclass
@@ -85,17 +90,20 @@ class _Memory:
 
     ports: Ports
     retrainers: RegisteredRetrainers = field(default_factory=RegisteredRetrainers)
-    _opened: list[tuple[Ledger, Outbox]] = field(default_factory=list)
+    _opened: "list[tuple[Ledger, Outbox]]" = field(default_factory=list)
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> "Ledger":
         return self._open()[0]
 
     @property
-    def outbox(self) -> Outbox:
+    def outbox(self) -> "Outbox":
         return self._open()[1]
 
-    def _open(self) -> tuple[Ledger, Outbox]:
+    def _open(self) -> "tuple[Ledger, Outbox]":
+        from resources.ledger.ledger import Ledger
+        from resources.messages.outbox import Outbox
+
         if not self._opened:
             home = self.ports.home()
             self._opened.append((Ledger.of(home), Outbox.of(home)))
@@ -112,16 +120,21 @@ class _Looking:
 
     def start(self) -> _Cursor:
         """Where a first look begins: what happened before it is history, not news."""
-        return _Cursor(self.memory.ledger.position(), self.now)
+        return _Cursor(self.memory.ledger.position(), self._observed(None)[1], self.now)
 
     def since(self, cursor: _Cursor) -> tuple[list[Occurrence], _Cursor]:
         ledger, project = self.memory.ledger, self.registry.project
         position = ledger.position()
         news = ledger.history(project, after=cursor.sequence) if position > cursor.sequence else []
+        observed, last = self._observed(cursor.event)
         # A clock that was set back looks at nothing twice: what has an id is told once.
         looked = min(cursor.looked, self.now)
-        found = [*decided(news), *self._broken_off(looked), *self._overdue(looked)]
-        return found, _Cursor(max([cursor.sequence, *(one.sequence for one in news)]), self.now)
+        found = [*decided(news), *judged(project, observed), *self._not_retrained(looked), *self._overdue(looked)]
+        return found, _Cursor(max([cursor.sequence, *(one.sequence for one in news)]), last, self.now)
+
+    def _observed(self, after: int | None) -> tuple[list[StageObservation], int]:
+        stages = self.memory.retrainers.current(self.registry).stages
+        return NewEvents(self.registry.event_log, self.registry.project, self.now - SETTLED).observations(stages, after)
 
     def tell(self, occurrences: list[Occurrence]) -> int:
         if not occurrences:
@@ -130,15 +143,15 @@ class _Looking:
         keys = sorted({one.subproject for one in occurrences} & live)
         return tell(self.memory.outbox, self.registry.last_configurations(keys), occurrences)
 
-    def _broken_off(self, looked: datetime) -> list[Occurrence]:
+    def _not_retrained(self, looked: datetime) -> list[Occurrence]:
         event_log, project = self.registry.event_log, self.registry.project
-        runs = ended_retrainings(event_log.instance, project, looked - OVERLAP - GRACE)
-        runs = [run for run in runs if run.ended_at is None or run.ended_at <= self.now - GRACE]
-        arrived = {
-            run.dagster_run_id: event_log.materialized_in([run.dagster_run_id], (project, "deployment", run.stage))
-            for run in runs
-        }
-        found = broken_off(project, runs, arrived)
+        found = []
+        for run in ended_retrainings(event_log.instance, project, looked - OVERLAP - GRACE):
+            if run.ended_at is None or run.ended_at <= self.now - GRACE:
+                noted = event_log.noted_in(run.dagster_run_id)
+                arrived = {one.partition for one in noted if one.asset == (project, "deployment", run.stage)}
+                why = {one.partition: str(one.metadata["error"]) for one in noted if "error" in one.metadata}
+                found += not_retrained(project, run, arrived, why)
         told = self.memory.outbox.told_of([one.id for one in found])
         return [one for one in found if one.id not in told]
 

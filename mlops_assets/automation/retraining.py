@@ -12,6 +12,8 @@ SCHEDULE = "schedule"
 # A start that is so much later than its due time was kept waiting: by an outage, or by the retraining before.
 LATE = timedelta(hours=1)
 SHOWN = 3
+# Events that are younger may have older ones to come, of a writer that has not committed yet.
+SETTLED = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)

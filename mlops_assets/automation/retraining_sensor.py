@@ -3,12 +3,24 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from mlops_assets.automation.due import Key, due, next_times
-from mlops_assets.automation.retraining import Batch, Cursor, Decision, Known, Wanted, batches, decide, told, wanted_by
+from mlops_assets.automation.retraining import (
+    SETTLED,
+    Batch,
+    Cursor,
+    Decision,
+    Known,
+    Wanted,
+    batches,
+    decide,
+    told,
+    wanted_by,
+)
 from mlops_assets.tracking.registry import Registry
 from mlops_assets.tracking.retrainers import RegisteredRetrainers, Retrainers
 from mlops_assets.tracking.retraining_requests import Found, Signals
@@ -23,14 +35,14 @@ from mlops_assets.tracking.retrainings import (
 )
 from partitions.errors import MlopsError
 from resources.event_log import EventLog
-from resources.ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from resources.ledger.ledger import Ledger
 
 RETRAIN_DUE = "retrain_due"
 SECONDS = 30
 CHUNK_SETTING = "MLOPS_RETRAIN_CHUNK"
 CHUNK = 1000
-# Events that are younger may have older ones to come, of a writer that has not committed yet.
-SETTLED = timedelta(seconds=10)
 
 Deployed = Callable[[], Mapping[Key, datetime]]
 
@@ -38,7 +50,7 @@ Deployed = Callable[[], Mapping[Key, datetime]]
 class Serving:
     """Since when each (subproject, stage) serves what it serves now; read again only when the ledger has grown."""
 
-    def __init__(self, project: str, open_ledger: Callable[[], Ledger]) -> None:
+    def __init__(self, project: str, open_ledger: "Callable[[], Ledger]") -> None:
         self.project = project
         self._open = open_ledger
         self._ledger: Ledger | None = None

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Literal
 
 from mlops_assets.assets.messages import Occurrence, of_deployment, of_run
 from mlops_assets.automation.due import Due
 from mlops_assets.automation.retraining import LATE
 from mlops_assets.tracking.retrainings import Retraining
+from mlops_assets.tracking.stage_observations import StageObservation
 from partitions.messages import Event
 from resources.ledger.deployment import Deployment
 
@@ -17,6 +19,10 @@ EVENTS: Mapping[str, Event] = {
     "rollback": "rolled_back",
     "undeploy": "undeployed",
 }
+
+
+# What a decision that left a stage as it was is to people. Of a deployer who was faster, the ledger tells.
+LEFT_AS_IT_WAS: Mapping[str, Literal["gate_failed", "fine"]] = {"rejected": "gate_failed", "unchanged": "fine"}
 
 
 def decided(deployments: Iterable[Deployment]) -> list[Occurrence]:
@@ -37,22 +43,40 @@ def decided(deployments: Iterable[Deployment]) -> list[Occurrence]:
     ]
 
 
-def broken_off(project: str, runs: Iterable[Retraining], arrived: Mapping[str, Collection[str]]) -> list[Occurrence]:
-    """Those that a run which failed, was cancelled or was killed did not get to. ``arrived``: by run, those it did."""
+def judged(project: str, observed: Iterable[StageObservation]) -> list[Occurrence]:
+    """Decisions that left a stage as it was: a model that did not pass its gates, and a retraining without news."""
+    found = []
+    for one in observed:
+        event = LEFT_AS_IT_WAS.get(str(one.metadata.get("decision")))
+        if event is not None:
+            run = {"dagster_run_id": one.dagster_run_id, "run_id": one.metadata.get("run_id")}
+            text = str(one.metadata.get("why", ""))
+            identity = of_run(one.dagster_run_id or f"event {one.event_id}", one.subproject, one.stage)
+            found.append(Occurrence(event, project, one.subproject, one.stage, text, identity, run, one.at))
+    return found
+
+
+def not_retrained(
+    project: str, run: Retraining, arrived: Collection[str | None], why: Mapping[str | None, str]
+) -> list[Occurrence]:
+    """Those that a run which failed, was cancelled or was killed did not bring to a decision.
+
+    ``arrived``: those it did. ``why``: what is on record of the others.
+    """
+    ended = f"Dagster run {run.dagster_run_id[:8]} ended ({run.status.value.lower()}) before it got there"
     return [
         Occurrence(
             event="retraining_failed",
             project=project,
             subproject=subproject,
             stage=run.stage,
-            text=f"Dagster run {run.dagster_run_id[:8]} ended ({run.status.value.lower()}) before it got there",
+            text=why.get(subproject, ended),
             id=of_run(run.dagster_run_id, subproject, run.stage),
             data={"dagster_run_id": run.dagster_run_id},
             at=run.ended_at or run.created_at,
         )
-        for run in runs
         for subproject in run.subprojects
-        if subproject not in arrived.get(run.dagster_run_id, ())
+        if subproject not in arrived
     ]
 
 

@@ -1,19 +1,18 @@
 """What asks for a retraining by itself: new data, and signals such as drift. Each is an event of the subproject."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import dagster as dg
 
 from mlops_assets.tracking.retrainings import RETRAIN_JOB
+from mlops_assets.tracking.stage_observations import PAGE, NewEvents
 from partitions.errors import MlopsError
 from resources.event_log import EventLog
 
 ENTRY = "retraining asked for"
 Key = tuple[str, str]
-# So many events are read at a time; what is left is read at the next look.
-PAGE = 2000
 # What these jobs make of data is their own: it asks for no other retraining.
 RETRAINING_JOBS = frozenset({RETRAIN_JOB, "deploy"})
 
@@ -61,47 +60,35 @@ def ask_to_retrain(event_log: EventLog, project: str, subprojects: Iterable[str]
 
 
 class Signals:
-    """What asks for retrainings of one project, looked at up to a moment.
-
-    A writer that began earlier may commit later: a moment that is some seconds ago has no more events to come.
-    """
+    """What asks for retrainings of one project, looked at up to a moment."""
 
     def __init__(self, event_log: EventLog, project: str, until: datetime) -> None:
-        self.instance = event_log.instance
-        self.project = project
-        self.until = until.timestamp()
+        self.events = NewEvents(event_log, project, until)
 
     def asked(self, stages: Sequence[str], after: int | None) -> Found:
         """What was asked for after an event; without one, only where one is now."""
-        assets = [dg.AssetKey([self.project, "deployment", stage]) for stage in stages]
-        latest = max((self._last(self.instance.fetch_observations, asset) for asset in assets), default=0)
-        if after is None or latest <= after:
-            return Found((), latest)  # SQLite gives ids of wiped events again: never wait for one to be reached
-        found, seen = [], latest
-        for asset in assets:
-            page = self.instance.fetch_observations(self._where(asset, after), limit=PAGE, ascending=True)
-            for record in page.records:
-                event = record.event_log_entry.asset_observation
-                if event is not None and event.partition is not None and ENTRY in event.metadata:
-                    reason, why = (str(event.metadata[name].value) for name in (ENTRY, "why"))
-                    found.append(_signal(record, (event.partition, asset.path[-1]), reason, why))
-            if page.has_more:
-                seen = min(seen, page.records[-1].storage_id)
-        return Found(tuple(signal for signal in found if signal.event_id <= seen), seen)
+        observed, last = self.events.observations(stages, after)
+        signals = (
+            Signal(one.subproject, one.stage, str(one.metadata[ENTRY]), str(one.metadata["why"]), one.at, one.event_id)
+            for one in observed
+            if ENTRY in one.metadata
+        )
+        return Found(tuple(signals), last)
 
     def new_data(self, wanted: Collection[Key], after: int | None) -> Found:
         """New data versions after an event, for those who retrain on them; without one, only where one is now.
 
         A snapshot of unchanged content is no new data version, and one that a retraining took asks for no other.
         """
-        asset, fetch = dg.AssetKey([self.project, "dataset"]), self.instance.fetch_materializations
-        latest = self._last(fetch, asset)
+        asset = dg.AssetKey([self.events.project, "dataset"])
+        fetch = self.events.instance.fetch_materializations
+        latest = self.events.last(fetch, asset)
         if after is None or latest <= after:
             return Found((), latest)
         stages: dict[str, list[str]] = {}
         for key, stage in sorted(wanted):
             stages.setdefault(key, []).append(stage)
-        page = fetch(self._where(asset, after), limit=PAGE, ascending=True)
+        page = fetch(self.events.where(asset, after), limit=PAGE, ascending=True)
         found = []
         for record in page.records:
             version = _new_version(record)
@@ -110,13 +97,6 @@ class Signals:
                 why = f"new data version {version}"
                 found += [_signal(record, (partition, stage), "new data", why) for stage in stages.get(partition, ())]
         return Found(tuple(found), page.records[-1].storage_id if page.has_more else latest)
-
-    def _where(self, asset: dg.AssetKey, after: int | None = None) -> dg.AssetRecordsFilter:
-        return dg.AssetRecordsFilter(asset_key=asset, after_storage_id=after, before_timestamp=self.until)
-
-    def _last(self, fetch: Callable[..., dg.EventRecordsResult], asset: dg.AssetKey) -> int:
-        records = fetch(self._where(asset), limit=1).records
-        return records[0].storage_id if records else 0
 
 
 def _new_version(record: dg.EventLogRecord) -> str | None:

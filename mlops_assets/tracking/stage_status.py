@@ -12,8 +12,10 @@ from resources.ledger.deployment import Deployment
 
 @dataclass(frozen=True)
 class StageStatus:
-    """One stage of one subproject. ``next``: when its schedule is due next. ``deployment``: the last decision, which may
-    be that nothing serves; its evidence may have been left out."""
+    """One stage of one subproject. ``next``: when its schedule is due next.
+
+    ``deployment``: the last decision, which may be that nothing serves; its evidence may have been left out.
+    """
 
     stage: Stage
     deployment: Deployment | None = None

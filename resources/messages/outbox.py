@@ -7,7 +7,6 @@ sent again.
 
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from resources.home import Home
 from resources.ledger.database import Database
 from resources.ledger.tables import messages as table
+from resources.messages.outgoing import Outgoing
 
 PATIENCE = 10.0
 AT_ONCE = 500
@@ -28,27 +28,6 @@ FIRST_WAIT = timedelta(seconds=30)
 LONGEST_WAIT = timedelta(hours=1)
 # After so long a message is about something that nobody needs to be told any more.
 GIVEN_UP_AFTER = timedelta(hours=24)
-
-
-@dataclass(frozen=True)
-class Outgoing:
-    """One message to one target about one event of one subproject. ``target``: as declared, so without a secret.
-
-    ``occurrence``: the id of what happened. ``message_id``: the same for the same occurrence, event and target, however
-    often it is told of.
-    """
-
-    message_id: str
-    project: str
-    target: str
-    event: str
-    subproject: str
-    stage: str | None
-    occurrence: str
-    text: str
-    at: datetime
-    data: dict[str, Any] = field(default_factory=dict)
-    attempts: int = 0
 
 
 class Outbox:

@@ -13,6 +13,7 @@ from mlops_assets.automation.messages_sensor import Ports, messages_sensor
 from mlops_assets.tracking.registry import Registry
 from partitions.messages import Message
 from partitions.stages import Cron, Retraining, Stage
+from resources.event_storage.entries import RunStep
 from resources.home import Home
 from resources.ledger.deployment import Action, ModelFile, NewDeployment
 from resources.ledger.ledger import Ledger
@@ -55,9 +56,7 @@ class Daemon:
     def decide(self, action: Action, *keys: str, replaces: int = 0) -> None:
         model = {} if action == "undeploy" else {"run_id": "run-0123456789ab", "model": MODEL}
         where = {"project": "delays", "stage": "production", "action": action, "replaces": replaces}
-        self.ledger.append(
-            [NewDeployment(**where, **model, subproject=key, why="better", by="ada") for key in keys]
-        )
+        self.ledger.append([NewDeployment(**where, **model, subproject=key, why="better", by="ada") for key in keys])
 
     def run(self, *keys: str, status: dg.DagsterRunStatus, at: datetime) -> str:
         config = {"subprojects": list(keys), "stage": "production", "due": dict.fromkeys(keys, at.isoformat())}
@@ -113,6 +112,30 @@ def test_a_run_that_was_killed_is_told_of_for_those_it_did_not_get_to(daemon: Da
         "delays: B6 got data that cannot be used (production), AA could not be retrained (production)"
     )
     assert f"AA: Dagster run {run_id[:8]} ended (failure) before it got there" in letter["message"]
+
+
+def test_what_did_not_pass_its_gates_and_what_failed_is_told_with_the_reason(daemon: Daemon, hook: Webhook) -> None:
+    daemon.look()
+    run_id = daemon.run("AA", "B6", "UA", status=dg.DagsterRunStatus.FAILURE, at=daemon.now)
+    step = RunStep(run_id, "retrain", "retrain_each")
+    stage, model = dg.AssetKey(["delays", "deployment", "production"]), dg.AssetKey(["delays", "model"])
+    refused = {"decision": "rejected", "why": "gate threshold_rmse failed: 31.2 is above 25", "run_id": "r"}
+    events = [
+        dg.AssetObservation(stage, partition="AA", metadata=refused),
+        dg.AssetObservation(model, partition="B6", metadata={"error": "delays/B6: no rows"}),
+    ]
+    daemon.registry.event_log.store(events, step)
+    daemon.look(timedelta(minutes=2))
+    (letter,) = hook.got
+    assert letter["title"] == "delays: AA did not pass its gates (production), B6 could not be retrained (production)"
+    assert "AA: gate threshold_rmse failed: 31.2 is above 25" in letter["message"]
+    assert "B6: delays/B6: no rows" in letter["message"]
+    unchanged = {"decision": "unchanged", "why": "unchanged: data, code and configuration", "run_id": "r"}
+    daemon.registry.event_log.store([dg.AssetObservation(stage, partition="AA", metadata=unchanged)])
+    daemon.look(timedelta(minutes=2))
+    assert hook.titles[1:] == ["delays: AA recovered (production)"]
+    daemon.look(timedelta(minutes=2))
+    assert len(hook.got) == 2
 
 
 def test_what_is_due_and_was_not_started_within_an_hour_is_overdue(daemon: Daemon, hook: Webhook) -> None:

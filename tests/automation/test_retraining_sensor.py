@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from mlops_assets.assets.configuration import Terms, register
-from mlops_assets.automation.retraining import Cursor
-from mlops_assets.automation.retraining_sensor import CHUNK_SETTING, SETTLED, Ports, retraining_sensor
+from mlops_assets.automation.retraining import SETTLED, Cursor
+from mlops_assets.automation.retraining_sensor import CHUNK_SETTING, Ports, retraining_sensor
 from mlops_assets.tracking.registry import Registry
 from mlops_assets.tracking.retraining_requests import Asked, ask_to_retrain
 from mlops_assets.tracking.retrainings import HOURS_SETTING, retrainings
