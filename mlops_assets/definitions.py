@@ -4,29 +4,33 @@ import dagster as dg
 
 from mlops_assets.assets.best_config import best_config_spec
 from mlops_assets.assets.configuration import configuration_spec
+from mlops_assets.assets.deployment import deployment_specs
 from mlops_assets.assets.experiments import experiments_spec
 from mlops_assets.assets.lifecycle import lifecycle_asset
-from mlops_assets.automation.jobs import experiment_job, train_job
+from mlops_assets.assets.settling import Checks
+from mlops_assets.automation.jobs import experiment_job, retrain_job, train_job
 from mlops_assets.automation.sensors import register_sensor
-from mlops_assets.checks import ExpectationChecks
+from mlops_assets.checks import ExpectationChecks, GateChecks
 from partitions.project import Project
 from resources.configured import MlopsResource
 
 
 def build_definitions(project: Project) -> dg.Definitions:
     """The code location of ``project``: every asset, check, job and sensor."""
-    checks = ExpectationChecks(project.name)
+    checks, gates = ExpectationChecks(project.name), GateChecks(project)
     mlops = MlopsResource()
     return dg.Definitions(
         assets=[
             configuration_spec(project.name),
-            lifecycle_asset(project, checks),
+            lifecycle_asset(project, checks, gates.specs),
             experiments_spec(project.name),
             best_config_spec(project.name),
+            *deployment_specs(project),
         ],
         jobs=[
             train_job(project, checks, mlops),
             experiment_job(project, checks, mlops),
+            retrain_job(project, Checks(checks, gates), mlops),
         ],
         sensors=[register_sensor(project)],
         resources={"mlops": mlops},

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from mlops_assets.assets.launch import remember_code
 from mlops_assets.opened.choosing import Choosing
+from mlops_assets.opened.deploying import DeployFailed as DeployFailed
+from mlops_assets.opened.deploying import Deploying
 from mlops_assets.opened.keeping import Keeping
-from mlops_assets.opened.launching import Launching
 from mlops_assets.opened.launching import RunsFailed as RunsFailed
 from mlops_assets.opened.overseeing import Overseeing
 from mlops_assets.opened.repeating import Repeating
@@ -23,5 +24,5 @@ def open_project(name: str | None = None, home: str | Path | None = None) -> "Op
     return opened
 
 
-class OpenedProject(Launching, Overseeing, Choosing, Repeating, Keeping):
+class OpenedProject(Deploying, Overseeing, Choosing, Repeating, Keeping):
     """One project, with its registered subprojects, its runs and the ways to make new ones."""

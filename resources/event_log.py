@@ -85,19 +85,15 @@ class EventLog:
 
         One query over the tags: 10,000 partitions cost a fraction of a second, as no event is read.
         """
-        return self.latest_tags(asset, DATA_VERSION_TAG, partitions)
-
-    def latest_tags(self, asset: Sequence[str], tag: str, partitions: Sequence[str] | None = None) -> dict[str, str]:
-        """The same of any tag of the last materialisation, where it has one."""
         if partitions is not None and not partitions:
             return {}
         tags = self.instance.event_log_storage.get_latest_tags_by_partition(
             dg.AssetKey(list(asset)),
             dg.DagsterEventType.ASSET_MATERIALIZATION,
-            [tag],
+            [DATA_VERSION_TAG],
             asset_partitions=partitions,
         )
-        return {partition: of_partition[tag] for partition, of_partition in tags.items() if tag in of_partition}
+        return {partition: of_partition[DATA_VERSION_TAG] for partition, of_partition in tags.items()}
 
     def events(
         self, asset: Sequence[str], partitions: Sequence[str] | None = None, kind: EventKind = "materialization"
@@ -128,6 +124,21 @@ class EventLog:
                 if event.asset_key == key and event.partition is not None:
                     done.add(event.partition)
         return done
+
+    def latest_evaluations(self, check: dg.AssetCheckKey) -> list[tuple[dg.AssetCheckEvaluation, float]]:
+        """The last evaluation of an asset check on every partition that has one, with its time (seconds since 1970)."""
+        from dagster._core.storage.event_log import SqlEventLogStorage
+
+        storage = self.instance.event_log_storage
+        if isinstance(storage, SqlEventLogStorage):
+            return _latest_evaluations(storage, check)
+        latest: dict[str | None, tuple[dg.AssetCheckEvaluation, float]] = {}
+        for record in storage.get_asset_check_execution_history(check, limit=PAGE):
+            happened = record.event.dagster_event if record.event is not None else None
+            if happened is not None and happened.event_type == dg.DagsterEventType.ASSET_CHECK_EVALUATION:
+                evaluation = happened.asset_check_evaluation_data
+                latest.setdefault(evaluation.partition, (evaluation, record.create_timestamp))
+        return list(latest.values())
 
     def noted_in(self, run_id: str) -> list[LoggedEvent]:
         """What a Dagster run materialised and observed, oldest first.
@@ -187,6 +198,28 @@ def _materialized_in(storage: "SqlEventLogStorage", run_ids: list[str], key: dg.
     )
     with storage.index_connection() as connection:
         return set(connection.execute(query).scalars())
+
+
+def _latest_evaluations(
+    storage: "SqlEventLogStorage", check: dg.AssetCheckKey
+) -> list[tuple[dg.AssetCheckEvaluation, float]]:
+    """Read in one query: Dagster's own questions are of one partition each."""
+    import sqlalchemy as db
+    from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+    from dagster._serdes import deserialize_value
+
+    column = AssetCheckExecutionsTable.c
+    evaluated = db.and_(
+        column.asset_key == check.asset_key.to_string(),
+        column.check_name == check.name,
+        column.execution_status.in_(("SUCCEEDED", "FAILED")),
+    )
+    last = db.select(db.func.max(column.id)).where(evaluated).group_by(column.partition)
+    query = db.select(column.evaluation_event).where(column.id.in_(last))
+    with storage.index_connection() as connection:
+        texts = list(connection.execute(query).scalars())
+    entries = [deserialize_value(text, EventLogEntry) for text in texts]
+    return [(entry.get_dagster_event().asset_check_evaluation_data, entry.timestamp) for entry in entries]
 
 
 def _noted_in(storage: "SqlEventLogStorage", run_id: str) -> list[tuple[int, EventLogEntry]]:

@@ -1,6 +1,6 @@
 """From a model that was judged to a deployment: the proof of parity, then the ledger. Of many at once, in one go."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,30 +9,21 @@ from mlops_assets.quality.verdicts import GateVerdict, stops
 from mlops_assets.tracking.record import RunRecord
 from partitions.catalogue import SubprojectConfiguration
 from partitions.stage_order import ARCHIVE, is_last, stage_named
-from partitions.values import Value
 from resources.ledger.deployment import Action, Deployment, LedgerConflict, ModelFile, NewDeployment
+from resources.verifier import Parity
 
 if TYPE_CHECKING:
     from resources.ledger.ledger import Current, Ledger
 
 
-class Proof(Value):
-    """What loading the model where its project is out of reach, and predicting stored test rows with it, has shown."""
-
-    identical: bool
-    rows: int
-    seconds: float
-    reason: str = ""
-
-
-Prove = Callable[[RunRecord], Proof]
+Prove = Callable[[RunRecord], Parity]
 
 
 @dataclass(frozen=True)
 class Order:
     """What was asked for: which action in which stage, by whom and why.
 
-    reason: what set it off (person, schedule, new data, drift). said: more that the evidence of each deployment holds.
+    reason: what set it off (person, schedule, new data, drift). revision: the code version that was asked for.
     """
 
     stage: str
@@ -121,7 +112,7 @@ class Deciding:
         key, run_id = candidate.configuration.key, candidate.record.run_id
         return Decision(key, self.order.stage, result, said, run_id=run_id, verdicts=candidate.verdicts)
 
-    def _rows(self, candidate: Candidate, proof: Proof) -> list[NewDeployment]:
+    def _rows(self, candidate: Candidate, proof: Parity) -> list[NewDeployment]:
         evidence = {
             "reason": self.order.reason,
             "verdicts": [verdict.model_dump(mode="json") for verdict in candidate.verdicts],
@@ -130,23 +121,10 @@ class Deciding:
         }
         stage = stage_named(candidate.configuration, self.order.stage)
         facts = of_run(candidate.record) | candidate.deployment | {"evidence": evidence}
-        row = self.row(candidate.configuration, candidate.standing, strategy=stage.strategy.model_dump(), **facts)
+        facts["strategy"] = stage.strategy.model_dump(mode="json")
+        place = candidate.configuration.project, candidate.configuration.key
+        row = new_row(self.order, place, candidate.standing, facts)
         return [row, *archived(row, candidate.configuration, candidate.standing)]
-
-    def row(self, configuration: SubprojectConfiguration, standing: Standing, **facts: Any) -> NewDeployment:
-        """What the ledger is asked to append, over what stands there."""
-        order = self.order
-        return NewDeployment(
-            project=configuration.project,
-            subproject=configuration.key,
-            stage=order.stage,
-            action=order.action,
-            replaces=standing.current.sequence if standing.current else 0,
-            why=order.why,
-            by=order.by,
-            dagster_run_id=order.dagster_run_id,
-            **({"revision": order.revision} | facts),
-        )
 
 
 _DONE = {
@@ -157,6 +135,21 @@ _DONE = {
     "undeploy": "undeployed from",
     "archive": "moved to",
 }
+
+
+def new_row(order: Order, place: tuple[str, str], standing: Standing, facts: Mapping[str, Any]) -> NewDeployment:
+    """What the ledger is asked to append for an order, over what stands there. ``place``: project and subproject."""
+    return NewDeployment(
+        project=place[0],
+        subproject=place[1],
+        stage=order.stage,
+        action=order.action,
+        replaces=standing.current.sequence if standing.current else 0,
+        why=order.why,
+        by=order.by,
+        dagster_run_id=order.dagster_run_id,
+        **({"revision": order.revision} | dict(facts)),
+    )
 
 
 def of_run(record: RunRecord) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The ledger is the truth; these assets show it in Dagster. Not executable: models
 like, and by schedules.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from resources.ledger.ledger import Ledger
 
 ENTRY = "deployment"
-SEQUENCE_TAG = "mlops/sequence"
+NOTHING = "none"
 # A row is in the ledger a moment before its event is in the log: what is as young as this may be on its way.
 ON_ITS_WAY = timedelta(seconds=30)
 
@@ -57,12 +57,11 @@ def deployment_specs(project: Project) -> list[dg.AssetSpec]:
 
 def deployed(deployment: Deployment) -> dg.AssetMaterialization:
     """A row of the ledger as an event. Its data version is the digest of the model that serves from now on."""
-    model = deployment.model
     metadata: dict[str, Any] = {
         ENTRY: deployment.model_dump_json(),
         "sequence": deployment.sequence,
         "action": deployment.action,
-        "run_id": deployment.run_id or "none",
+        "run_id": deployment.run_id or NOTHING,
         "why": f"{deployment.why} ({deployment.by})",
         **{name: float(value) for name, value in deployment.metrics.items()},
     }
@@ -73,13 +72,13 @@ def deployed(deployment: Deployment) -> dg.AssetMaterialization:
         deployment_key(deployment.project, deployment.stage),
         partition=deployment.subproject,
         metadata=metadata,
-        tags={DATA_VERSION_TAG: model.digest if model else "none", SEQUENCE_TAG: str(deployment.sequence)},
+        tags={DATA_VERSION_TAG: serving_digest(deployment)},
     )
 
 
 def decided(project: str, decision: Decision) -> dg.AssetObservation:
     """A decision that left the stage as it was: what was decided, and the verdicts."""
-    metadata: dict[str, Any] = {"decision": decision.result, "why": decision.said, "run_id": decision.run_id or "none"}
+    metadata: dict[str, Any] = {"decision": decision.result, "why": decision.said, "run_id": decision.run_id or NOTHING}
     if decision.verdicts:
         metadata["gates"] = dg.MetadataValue.md(verdict_table(decision.verdicts))
     return dg.AssetObservation(
@@ -92,26 +91,49 @@ def verdict_table(verdicts: Sequence[GateVerdict]) -> str:
     return "\n".join(["| gate | verdict | because | wanted |", "|---|---|---|---|", *lines])
 
 
-def unannounced(event_log: EventLog, ledger: "Ledger", project: str) -> list[Deployment]:
+def unannounced(
+    event_log: EventLog, ledger: "Ledger", project: str, older_than: timedelta = ON_ITS_WAY
+) -> list[Deployment]:
     """Rows of the ledger that the event log does not tell of, oldest first: who appended them was killed meanwhile.
 
-    Seen by what each partition shows last, so it costs two queries and one per stage. Events that a person has wiped
-    are missed alike. Rows as young as half a minute are left out: their events are on their way.
+    Seen by the model that each partition shows last, so it costs two queries and one per stage; ``never_announced``
+    looks at every event. Rows as young as ``older_than`` are left out: their events are on their way.
     """
-    current = ledger.current(project, evidence=False)
-    shown = {stage: _sequences(event_log, project, stage) for stage in {stage for _, stage in current}}
-    behind = {
-        (subproject, stage): shown[stage].get(subproject, 0)
-        for (subproject, stage), deployment in current.items()
-        if shown[stage].get(subproject, 0) < deployment.sequence
-    }
+    behind: dict[tuple[str, str], int] = {}
+    of_stage: dict[str, dict[str, Deployment]] = {}
+    for (subproject, stage), deployment in ledger.current(project, evidence=False).items():
+        of_stage.setdefault(stage, {})[subproject] = deployment
+    for stage, current in of_stage.items():
+        asset = (project, "deployment", stage)
+        shown = event_log.latest_data_versions(asset)
+        differing = [key for key, deployment in current.items() if shown.get(key) != serving_digest(deployment)]
+        last = event_log.latest(asset, differing)
+        behind |= {(key, stage): int(last[key].metadata["sequence"]) if key in last else 0 for key in differing}
     if not behind:
         return []
-    young = datetime.now(UTC) - ON_ITS_WAY
-    rows = ledger.history(project, after=min(behind.values()))
     return [
-        row for row in rows if row.sequence > behind.get((row.subproject, row.stage), row.sequence) and row.at < young
+        row
+        for row in ledger.history(project, after=min(behind.values()))
+        if row.sequence > behind.get((row.subproject, row.stage), row.sequence) and _is_old(row, older_than)
     ]
+
+
+def never_announced(
+    event_log: EventLog, ledger: "Ledger", project: str, older_than: timedelta = ON_ITS_WAY
+) -> list[Deployment]:
+    """The same, told from every event: also of materialisations that a person has wiped."""
+    rows = ledger.history(project)
+    told = {
+        int(event.metadata["sequence"])
+        for stage in {row.stage for row in rows}
+        for event in event_log.events((project, "deployment", stage))
+    }
+    return [row for row in rows if row.sequence not in told and _is_old(row, older_than)]
+
+
+def serving_digest(deployment: Deployment) -> str:
+    """What the data version of a stage is: the digest of the model that serves."""
+    return deployment.model.digest if deployment.model is not None else NOTHING
 
 
 def announce(event_log: EventLog, deployments: Iterable[Deployment]) -> int:
@@ -121,13 +143,8 @@ def announce(event_log: EventLog, deployments: Iterable[Deployment]) -> int:
     return len(events)
 
 
-def _sequences(event_log: EventLog, project: str, stage: str) -> dict[str, int]:
-    """The sequence that each partition of a stage shows last."""
-    return dict(_numbers(event_log.latest_tags((project, "deployment", stage), SEQUENCE_TAG)))
-
-
-def _numbers(tags: dict[str, str]) -> Iterator[tuple[str, int]]:
-    yield from ((partition, int(value)) for partition, value in tags.items() if value.isdigit())
+def _is_old(row: Deployment, age: timedelta) -> bool:
+    return datetime.now(UTC) - row.at > age
 
 
 def _cell(text: str) -> str:

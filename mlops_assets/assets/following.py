@@ -81,6 +81,8 @@ def said_of(arrived: Arrived) -> str:
     """One line of progress: ``AA: rmse 12.3, mae 8.1``, or why the subproject stopped."""
     if arrived.error is not None:
         return f"{arrived.subproject}: failed"
+    if arrived.decision is not None:
+        return f"{arrived.subproject}: {arrived.decision.said}"
     if not arrived.records:
         return f"{arrived.subproject}: dataset {arrived.snapshot.data_version[:12] if arrived.snapshot else ''}"
     metrics = arrived.records[-1].metrics

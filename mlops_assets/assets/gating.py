@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.assets.decision import said_of_gates
+from mlops_assets.assets.recording import run_error
 from mlops_assets.assets.way import Aim, Arrived, RunPlan, Way
 from mlops_assets.learning.results import rows_with_results
 from mlops_assets.quality.gates import Champion, Judged, judge
@@ -18,6 +19,7 @@ from partitions.parameters import bind_config, bind_params, config_type, params_
 from partitions.pipeline import Pipeline
 from partitions.values import Value, digest_of
 from resources.artifacts import ArtifactStore
+from resources.datasets import DatasetStore
 from resources.parquet import decode
 
 if TYPE_CHECKING:
@@ -181,3 +183,56 @@ def _key(way: Way, aim: Aim, plan: RunPlan) -> str:
     """Equal where the same run would be judged by the same gates against the same champion."""
     gates = [gate.model_dump(mode="json") for gate in aim.gates]
     return digest_of([*_defines(way, plan), gates, aim.champion])
+
+
+@dataclass(frozen=True)
+class Rejudging:
+    """A run that was done before, to be judged for another stage: the way's aim."""
+
+    way: Way
+    run_id: str
+
+
+def judge_again(asked: Rejudging) -> Arrived:
+    """The run as it is stored, judged by the gates of another stage: an error is part of what is returned."""
+    way, arrived = asked.way, Arrived(asked.way.subproject.key)
+    if way.aim is None:
+        raise ValueError("a run is judged again for a stage")
+    try:
+        store = ArtifactStore(way.home.artifacts_url)
+        record = kept_record(store, way.subproject.project, way.subproject.key, asked.run_id)
+        verdicts = tuple(judge(way.aim.gates, _stored(way, way.aim, record, store)))
+        return replace(arrived, records=(record,), verdicts=verdicts)
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is this subproject's and is reported as that
+        return replace(arrived, error=run_error(way, error))
+
+
+def _stored(way: Way, aim: Aim, record: RunRecord, store: ArtifactStore) -> Judged:
+    """What gates look at, all of it from the store: data, results and model are what the run left."""
+    from mlops_assets.learning.run import RunInput, execute_run
+    from resources.models import load_model
+
+    pipeline = way.reference.load()
+    data = DatasetStore(store, way.home.secret()).read(record.where, record.data_version or "")
+    model_file = store.get(_uri(record, "model"))
+    config = bind_config(config_type(pipeline), record.configuration, way.where)
+    params = bind_params(params_type(pipeline), record.parameters, way.where)
+    champion, lost = champion_of(way, aim)
+
+    def again(seed: int) -> dict[str, float]:
+        return execute_run(RunInput(pipeline, config, params, seed, data, threads=way.threads)).metrics
+
+    return Judged(
+        pipeline=pipeline,
+        rows=rows_with_results(data, pipeline.schema.key, decode(store.get(_uri(record, "results"))), "test"),
+        metrics=record.metrics,
+        model=load_model(model_file).model,
+        model_bytes=len(model_file),
+        baseline=record.baseline,
+        config=config,
+        params=params,
+        seed=record.seed,
+        retrain=again,
+        champion=champion,
+        champion_lost=lost,
+    )

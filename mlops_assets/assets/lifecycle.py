@@ -4,7 +4,7 @@ It is one multi-asset because Dagster skips every step downstream of an output t
 ops, one failing subproject would stop all others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -55,14 +55,19 @@ class Selection:
             raise MlopsError(f"nothing is selected: select at least one of {', '.join(STEPS)}")
 
 
-def lifecycle_asset(project: Project, checks: DatasetChecks) -> dg.AssetsDefinition:
-    """The multi-asset of ``project``; any of its assets, for any of its subprojects, may be selected."""
+def lifecycle_asset(
+    project: Project, checks: DatasetChecks, gates: Sequence[dg.AssetCheckSpec] = ()
+) -> dg.AssetsDefinition:
+    """The multi-asset of ``project``; any of its assets, for any of its subprojects, may be selected.
+
+    ``gates``: checks on the metrics that are evaluated when a stage is retrained; here they are only declared.
+    """
     name = project.name
 
     @dg.multi_asset(
         name="lifecycle",
         specs=_specs(project),
-        check_specs=checks.specs,
+        check_specs=[*checks.specs, *gates],
         can_subset=True,
         partitions_def=subproject_partitions(name),
         backfill_policy=dg.BackfillPolicy.single_run(),

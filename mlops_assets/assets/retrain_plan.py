@@ -29,6 +29,7 @@ from partitions.stage_order import stage_named
 from partitions.stages import Retraining, Stage
 from partitions.values import canonical_json
 from resources.compute import Environment
+from resources.ledger.deployment import Deployment
 
 if TYPE_CHECKING:
     from resources.ledger.ledger import Current
@@ -132,24 +133,29 @@ class RetrainPlan:
         return sum(len(group.keys) for group in self.groups) == 1
 
 
-def plan_retraining(ports: Ports, project: Project, keys: list[str], request: RetrainRequest) -> RetrainPlan:
+def plan_retraining(
+    ports: Ports, project: Project, keys: list[str], request: RetrainRequest, looked_at: bool = False
+) -> RetrainPlan:
     """Raises MlopsError where the request as a whole cannot be met: a stage that a subproject does not have, a code
     version that git does not know or that does not take what is registered, and where no subproject is left."""
     current = ports.ledger.current(project.name, subprojects=keys, evidence=False)
     asked, refused = _codes(ports, project, keys, request, current)
     if not asked:
         raise MlopsError(next(iter(refused.values()), f"project {project.name!r}: no subproject is named"))
-    groups = [Group(_ready(ports, project, code), some) for code, some in asked.items()]
+    groups = [Group(ready_version(ports, project, code), some) for code, some in asked.items()]
     plan = RetrainPlan(ports, project, request, groups, refused, current, _rolled_back(ports, request, current))
-    if request.sets_code:
+    if request.sets_code and not looked_at:
         for group in groups:
             _refuse_unfit(plan, group)
     return plan
 
 
 @dataclass(frozen=True)
-class _Code:
-    """Which code: a revision (None: the code at hand), or that of a deployment."""
+class Code:
+    """Which code: a revision (None: the code at hand), or, with a digest, that of a deployment.
+
+    ``identity``: what it is made of, as the ledger holds it, in JSON.
+    """
 
     revision: str | None
     digest: str | None = None
@@ -158,10 +164,10 @@ class _Code:
 
 def _codes(
     ports: Ports, project: Project, keys: list[str], request: RetrainRequest, current: "Current"
-) -> tuple[dict[_Code, list[str]], Said]:
+) -> tuple[dict[Code, list[str]], Said]:
     """The subprojects by the code they run with, and those that have none, with the reason."""
     stage, revision = request.order.stage, request.order.revision
-    asked: dict[_Code, list[str]] = {}
+    asked: dict[Code, list[str]] = {}
     refused: Said = {}
     registry = Registry(ports.event_log, project.name)
     for page in pages(keys):
@@ -169,10 +175,9 @@ def _codes(
             follow = retraining_of(stage_named(configuration, stage)).follow
             deployment = current.get((key, stage))
             if request.sets_code or follow is not None:
-                asked.setdefault(_Code(revision if request.sets_code else follow), []).append(key)
+                asked.setdefault(Code(revision if request.sets_code else follow), []).append(key)
             elif deployment is not None and deployment.serves:
-                code = _Code(deployment.revision, deployment.code_version, canonical_json(deployment.code))
-                asked.setdefault(code, []).append(key)
+                asked.setdefault(code_of(deployment), []).append(key)
             else:
                 refused[key] = (
                     f"{project.name}/{key}: nothing is deployed to {stage!r} whose code a retraining could keep: "
@@ -181,7 +186,13 @@ def _codes(
     return asked, refused
 
 
-def _ready(ports: Ports, project: Project, asked: _Code) -> ReadyVersion:
+def code_of(deployment: Deployment) -> Code:
+    """The code that a deployment's run had."""
+    return Code(deployment.revision, deployment.code_version, canonical_json(deployment.code))
+
+
+def ready_version(ports: Ports, project: Project, asked: Code) -> ReadyVersion:
+    """Ready to run. Raises MlopsError where the code cannot be had (any more)."""
     reference = PipelineReference.of(project.pipeline)
     if asked.digest is None:
         code, environment = code_to_run(ports, project, reference, asked.revision)

@@ -6,38 +6,31 @@ parity, ledger, events. A gate's no is no failure of the Dagster run.
 Killed at any moment, doing it again finishes it: what is deployed is unchanged, what was trained is taken as it is.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import dagster as dg
 
-from mlops_assets.assets.deciding import Candidate, Deciding, Order, Prove
-from mlops_assets.assets.decision import Decision
-from mlops_assets.assets.deployment import announce, decided, deployed, unannounced
-from mlops_assets.assets.events import dataset_made, metrics_made, model_made, not_made
+from mlops_assets.assets.deciding import Candidate, Deciding, Order
+from mlops_assets.assets.deployment import announce, unannounced
 from mlops_assets.assets.following import OnArrival, Progress, ignored, raise_if_failed
-from mlops_assets.assets.gating import forget
 from mlops_assets.assets.launch import Ports
-from mlops_assets.assets.lifecycle import DatasetChecks
-from mlops_assets.assets.parity import Proving
+from mlops_assets.assets.parity import proving
 from mlops_assets.assets.recording import died
 from mlops_assets.assets.retrain_plan import Group, RetrainPlan, RetrainRequest, plan_retraining, retraining_of
+from mlops_assets.assets.settling import Checks, Settling
 from mlops_assets.assets.stream import Stream
 from mlops_assets.assets.travel import travel
 from mlops_assets.assets.way import Arrived, Way
-from mlops_assets.quality.verdicts import GateVerdict
-from mlops_assets.tracking.record import RunError, RunRecord, now
-from mlops_assets.tracking.tracker import Tracker, index_folder
-from partitions.errors import MlopsError, UnknownName
+from mlops_assets.tracking.record import RunError, now
+from partitions.errors import MlopsError
 from partitions.project import Project
 from partitions.stage_order import stage_named
-from resources.artifacts import ArtifactStore
 from resources.configured import MlopsResource
 from resources.event_log import EventLog
-from resources.event_storage.entries import AssetEvent, NotMade, RunStep
+from resources.event_storage.entries import RunStep
 
 
 class RetrainFields(dg.Config):
@@ -81,30 +74,14 @@ class RetrainFields(dg.Config):
             raise MlopsError(f"now: {self.now!r} is no ISO 8601 time, such as 2013-06-01T00:00:00Z") from None
 
 
-class MetricChecks(Protocol):
-    """The asset checks on a project's metrics: its gates. Stated by mlops_assets.checks."""
-
-    specs: list[dg.AssetCheckSpec]
-
-    def evaluation(self, verdict: GateVerdict, partition: str, about: Any = None) -> dg.AssetCheckEvaluation: ...
-
-
-@dataclass(frozen=True)
-class Checks:
-    """Where verdicts on data and on models are shown."""
-
-    dataset: DatasetChecks
-    metrics: MetricChecks
-
-
 @dataclass(frozen=True)
 class RetrainWalk:
-    """One execution of the ``retrain`` job."""
+    """One execution of the ``retrain`` job. ``looked_at``: that the code takes what is registered is known already."""
 
     project: Project
     checks: Checks
     on_arrival: OnArrival | None = None
-    proving: Callable[[Ports], AbstractContextManager[Prove]] = Proving
+    looked_at: bool = False
 
     def go(self, context: Any, fields: RetrainFields, who: str, mlops: MlopsResource) -> None:
         """Log events as subprojects arrive; at the end raise Failure if some of them failed, naming each."""
@@ -116,13 +93,22 @@ class RetrainWalk:
         keys = self._left(context, ports, list(dict.fromkeys(fields.subprojects)))
         if not keys:
             return
-        plan = plan_retraining(ports, self.project, keys, request)
+        plan = plan_retraining(ports, self.project, keys, request, self.looked_at)
         progress = Progress(len(keys))
-        with self.proving(ports) as prove:
-            deciding = Deciding(ports.ledger, request.order, prove)
-            batches = _Batches(context, plan, deciding, self.checks, fields.due)
-            with Stream(lambda arrived: self._handle(batches, arrived, progress)) as stream:
-                for arrived in _arrivals(plan, batches.under_way):
+        under_way = UnderWay(plan, fields.due)
+        with proving(ports, self.project) as prove:
+            settling = Settling(
+                ports=ports,
+                project=self.project.name,
+                deciding=Deciding(ports.ledger, request.order, prove),
+                checks=self.checks,
+                candidate=under_way.candidate,
+                unchanged=under_way.said_unchanged,
+                step=RunStep.of(context),
+            )
+            stream: Stream[Arrived] = Stream(lambda batch: self._handle(context, settling.settle(batch), progress))
+            with stream:
+                for arrived in under_way.arrivals():
                     stream.put(arrived)
         raise_if_failed(progress)
 
@@ -135,9 +121,7 @@ class RetrainWalk:
         done = {deployment.subproject for deployment in ports.ledger.made_by(self.project.name, earlier)}
         return [key for key in keys if key not in done]
 
-    def _handle(self, batches: "_Batches", batch: list[Arrived], progress: Progress) -> None:
-        context = batches.context
-        settled = batches.settle(batch)
+    def _handle(self, context: Any, settled: list[Arrived], progress: Progress) -> None:
         for arrived in settled:
             progress.count(arrived)
             if arrived.error is not None:
@@ -148,138 +132,62 @@ class RetrainWalk:
             (self.on_arrival or ignored)(arrived)
 
 
-def _arrivals(plan: RetrainPlan, under_way: dict[str, Way]) -> Iterator[Arrived]:
-    """Every subproject as it arrives; those that cannot be retrained first. None stops another."""
-    for key, reason in plan.refused.items():
-        yield Arrived(key, error=RunError(message=reason))
-    for group in plan.groups:
-        yield from _of_group(plan, group, under_way)
-
-
-def _of_group(plan: RetrainPlan, group: Group, under_way: dict[str, Way]) -> Iterator[Arrived]:
-    started: dict[int, Way] = {}
-
-    def start() -> Iterator[Way]:
-        for index, way in enumerate(plan.ways(group)):
-            started[index] = under_way[way.subproject.key] = way
-            yield way
-
-    for outcome in plan.ports.compute.map(travel, start(), environment=group.version.environment):
-        way = started.pop(outcome.index)
-        if outcome.error is None:
-            yield outcome.get()
-        else:
-            message = f"{way.where}: {outcome.error}"
-            yield died(way, RunError(message=message, traceback=outcome.error.traceback))
-
-
 @dataclass(frozen=True)
-class _Batches:
-    """What arrives, brought to its end: runs tracked, models deployed, events logged; a batch at a time."""
+class UnderWay:
+    """The ways of a plan while they are gone. ``due``: by subproject, the moment it was due."""
 
-    context: Any
     plan: RetrainPlan
-    deciding: Deciding
-    checks: Checks
-    due: dict[str, str]
-    under_way: dict[str, Way] = field(default_factory=dict)
+    due: Mapping[str, str]
+    ways: dict[str, Way] = field(default_factory=dict)
 
-    def settle(self, batch: list[Arrived]) -> list[Arrived]:
-        """The same arrivals, each with its decision, once all of it is on disk.
+    def arrivals(self) -> Iterator[Arrived]:
+        """Every subproject as it arrives; those that cannot be retrained first. None stops another."""
+        for key, reason in self.plan.refused.items():
+            yield Arrived(key, error=RunError(message=reason))
+        for group in self.plan.groups:
+            yield from self._of_group(group)
 
-        In this order: what the runs have made, then the ledger, then what shows the ledger. So whatever is deployed is
-        a run that is tracked, and what is missing of the last step can be told from the ledger.
-        """
-        log, step = self.plan.ports.event_log, RunStep.of(self.context)
-        ways = {arrived.subproject: self.under_way.pop(arrived.subproject, None) for arrived in batch}
-        log.store((event for arrived in batch for event in self._made(arrived)), step)
-        judged = [arrived for arrived in batch if arrived.error is None and arrived.records]
-        decisions = dict(
-            zip(_keys(judged), self.deciding.decide([self._candidate(a, ways) for a in judged]), strict=True)
-        )
-        settled = [self._settled(arrived, decisions.get(arrived.subproject)) for arrived in batch]
-        log.store((event for arrived in settled for event in self._shown(arrived)), step)
-        artifacts = ArtifactStore(self.plan.ports.home.artifacts_url)
-        for arrived in settled:
-            if arrived.decision is not None and arrived.decision.result == "deployed":
-                forget(artifacts, self.plan.project.name, arrived.subproject, arrived.decision.stage)
-        return settled
+    def _of_group(self, group: Group) -> Iterator[Arrived]:
+        started: dict[int, str] = {}
 
-    def _made(self, arrived: Arrived) -> Iterator[AssetEvent | NotMade]:
-        """What is logged of a subproject's data and run. Metrics also of a run that was rejected: to be seen."""
-        name = self.plan.project.name
-        dataset = dataset_made(name, arrived)
-        if dataset is not None:
-            yield dataset.as_event()
-            if arrived.verdict is not None:
-                yield self.checks.dataset.evaluation(arrived.verdict, arrived.subproject)
-        records = arrived.records if not (arrived.reused and self._tracked(arrived.records[0])) else ()
-        for record in records:
-            if record.status == "succeeded":
-                yield model_made(name, record).as_event()
+        def start() -> Iterator[Way]:
+            for index, way in enumerate(self.plan.ways(group)):
+                started[index] = way.subproject.key
+                self.ways[way.subproject.key] = way
+                yield way
+
+        for outcome in self.plan.ports.compute.map(travel, start(), environment=group.version.environment):
+            key = started.pop(outcome.index)
+            if outcome.error is None:
+                yield outcome.get()
             else:
-                yield not_made(dg.AssetKey([name, "model"]), record)
-            if record.status != "failed":
-                yield metrics_made(name, arrived, record).as_event()
-        for verdict in arrived.verdicts:
-            about = {"stage": self.deciding.order.stage, "run_id": arrived.records[-1].run_id}
-            yield self.checks.metrics.evaluation(verdict, arrived.subproject, about)
+                message = f"{self.ways[key].where}: {outcome.error}"
+                yield died(self.ways[key], RunError(message=message, traceback=outcome.error.traceback))
 
-    def _tracked(self, record: RunRecord) -> bool:
-        ports, name = self.plan.ports, self.plan.project.name
-        try:
-            Tracker(ports.event_log, name, index_folder(ports.home, name)).find(record.run_id)
-        except UnknownName:
-            return False
-        return True
-
-    def _candidate(self, arrived: Arrived, ways: dict[str, Way | None]) -> Candidate:
-        way = ways[arrived.subproject]
-        if way is None:
-            raise MlopsError(f"{arrived.subproject} arrived and was never under way")
-        configuration, record = way.subproject, arrived.records[-1]
-        retraining = retraining_of(stage_named(configuration, self.deciding.order.stage))
+    def candidate(self, arrived: Arrived) -> Candidate:
+        """What is decided about, once: what it takes is not kept any longer."""
+        way = self.ways.pop(arrived.subproject)
+        configuration, stage = way.subproject, self.plan.request.order.stage
+        retraining = retraining_of(stage_named(configuration, stage)).model_dump(mode="json")
+        window = way.window.model_dump(mode="json") if way.window is not None else None
         evidence: dict[str, Any] = {"reused": arrived.reused}
         if arrived.subproject in self.due:
             evidence["due"] = self.due[arrived.subproject]
-        window = way.window.model_dump(mode="json") if way.window else None
-        row = {
-            "configuration": {**retraining.model_dump(mode="json"), "window": window, "digest": configuration.digest},
-            "evidence": evidence,
-        }
-        return Candidate(configuration, record, self.plan.standing(arrived.subproject), arrived.verdicts, row)
+        return Candidate(
+            configuration,
+            arrived.records[-1],
+            self.plan.standing(arrived.subproject),
+            arrived.verdicts,
+            {"configuration": {**retraining, "window": window, "digest": configuration.digest}, "evidence": evidence},
+        )
 
-    def _settled(self, arrived: Arrived, decision: Decision | None) -> Arrived:
-        stage = self.deciding.order.stage
-        if decision is None and arrived.error is not None:
-            decision = Decision(arrived.subproject, stage, "failed", arrived.error.message)
-        elif decision is None:
-            decision = self._unchanged(arrived)
-        if decision.result == "failed" and arrived.error is None:
-            where = f"{self.plan.project.name}/{arrived.subproject}"
-            arrived = replace(arrived, error=RunError(message=f"{where}: {decision.said}"))
-        return replace(arrived, decision=decision)
-
-    def _unchanged(self, arrived: Arrived) -> Decision:
-        stage = self.deciding.order.stage
+    def said_unchanged(self, arrived: Arrived) -> str:
+        """Where there is no run: the one that already is what it would be."""
+        self.ways.pop(arrived.subproject, None)
         serving = self.plan.standing(arrived.subproject).serving
         there = serving is not None and arrived.same_as == serving.run_id
         which = "serves there" if there else "was rolled back there"
-        said = (
+        return (
             f"unchanged: data, code and configuration are those of run {arrived.same_as}, which {which}; "
             "nothing new was deployed"
         )
-        return Decision(arrived.subproject, stage, "unchanged", said, run_id=arrived.same_as)
-
-    def _shown(self, arrived: Arrived) -> Iterator[AssetEvent | NotMade]:
-        decision = arrived.decision
-        if decision is None:
-            return
-        if decision.deployment is not None:
-            yield from (deployed(row) for row in (decision.deployment, *decision.moved))
-        elif decision.result != "failed":
-            yield decided(self.plan.project.name, decision)
-
-
-def _keys(arrivals: list[Arrived]) -> list[str]:
-    return [arrived.subproject for arrived in arrivals]

@@ -5,10 +5,13 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.configuration import author
 from mlops_assets.assets.experiments import ExperimentWalk
 from mlops_assets.assets.following import OnArrival
 from mlops_assets.assets.lifecycle import STEPS, DatasetChecks, LifecycleWalk, Selection
 from mlops_assets.assets.request import ListedRunFields
+from mlops_assets.assets.retraining import RetrainFields, RetrainWalk
+from mlops_assets.assets.settling import Checks
 from partitions.project import Project
 from resources.configured import MlopsResource
 
@@ -66,3 +69,32 @@ def train_job(
         train_op()
 
     return train
+
+
+def retrain_job(
+    project: Project,
+    checks: Checks,
+    mlops: MlopsResource,
+    on_arrival: OnArrival | None = None,
+    looked_at: bool = False,
+) -> dg.JobDefinition:
+    """New models for one stage of the listed subprojects: what passes its gates is deployed there.
+
+    ``looked_at``: that the code version takes what is registered was found out before.
+    """
+
+    @dg.op(name=op_name("retrain"))
+    def retrain_op(context: dg.OpExecutionContext, config: RetrainFields, mlops: MlopsResource) -> None:
+        RetrainWalk(project, checks, on_arrival, looked_at).go(context, config, author(), mlops)
+
+    @dg.job(
+        name="retrain",
+        description="Retrains one stage of the listed subprojects: newest data, model, gates, deployment. What "
+        "`mlops deploy`, `mlops retrain` and the schedules start.",
+        executor_def=dg.in_process_executor,
+        resource_defs={"mlops": mlops},
+    )
+    def retrain() -> None:
+        retrain_op()
+
+    return retrain

@@ -13,6 +13,8 @@ from mlops_assets.cli import (
     collect,
     compare,
     data,
+    deploy,
+    deployments,
     dev,
     doctor,
     explain,
@@ -46,6 +48,13 @@ app.command()(runs.runs)
 app.command()(runs.show)
 app.command()(compare.compare)
 app.add_typer(best.best, name="best")
+app.command()(deploy.deploy)
+app.command()(deploy.retrain)
+app.command()(deploy.promote)
+app.command()(deploy.rollback)
+app.command()(deploy.undeploy)
+app.command()(deployments.deployments)
+app.command()(deployments.checks)
 app.command()(annotate.note)
 app.command()(annotate.tag)
 app.command()(replay.replay)

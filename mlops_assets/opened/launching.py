@@ -118,7 +118,7 @@ class Launching(Registering):
         definition = make(self.project, ExpectationChecks(self.project.name), self.mlops, arrive)
         set_fields = {name: value for name, value in config.items() if value is not None}
         run_config = {"ops": {op_name(job): {"config": set_fields}}, **QUIET}
-        dagster_run_id = _new_dagster_run_id()
+        dagster_run_id = new_dagster_run_id()
         try:
             definition.execute_in_process(
                 run_config=run_config, instance=self.event_log.instance, run_id=dagster_run_id
@@ -130,7 +130,7 @@ class Launching(Registering):
         return records
 
 
-def _new_dagster_run_id() -> str:
+def new_dagster_run_id() -> str:
     import uuid
 
     return str(uuid.uuid4())

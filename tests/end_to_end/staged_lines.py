@@ -1,0 +1,57 @@
+"""The project ``lines`` with stages and gates: rows are made up to the end of the window, a noisy month is planted."""
+
+from tests.end_to_end.conftest import PIPELINE, ProjectFolder
+
+STAGED_PIPELINE = PIPELINE.replace(
+    '''        random = np.random.default_rng(0)
+        x, z = random.normal(size=(2, 120))
+        y = config.slope * x + 0.1 * random.normal(size=120)
+''',
+    '''        day = 0 if window is None or window.until is None else window.until.toordinal()
+        random = np.random.default_rng(day)
+        x, z = random.normal(size=(2, 120))
+        noise = 5.0 if day and window.until.month == 7 else 0.1
+        y = config.slope * x + noise * random.normal(size=120)
+''',
+)
+
+STAGED_PROJECT = """
+from mlops_assets import (
+    BetterThanBaseline, Canary, Cron, NotWorseThanChampion, Project, Retraining, Stage, Subproject, Threshold
+)
+
+from lines.pipeline import LineConfig, Lines, Params
+
+SLOPES = {slopes}
+TROUBLES = {troubles}
+
+project = Project(
+    name="lines",
+    pipeline=Lines(),
+    params={params},
+    subprojects=[
+        Subproject(key=key, config=LineConfig(slope=slope, trouble=TROUBLES.get(key, "")), tags={{"kind": key[0]}})
+        for key, slope in SLOPES.items()
+    ],
+    gates=[Threshold("rmse", max={rmse}), BetterThanBaseline("rmse")],
+    stages=[
+        Stage("testing"),
+        Stage("staging", gates=[Threshold("rmse", max={staging})]),
+        Stage("production", retraining=Retraining(Cron("0 3 * * 1")), strategy=Canary(0.1)),
+    ],
+)
+"""
+
+
+def declare(
+    folder: ProjectFolder,
+    slopes: dict[str, float] | None = None,
+    troubles: dict[str, str] | None = None,
+    **fields: object,
+) -> None:
+    """Written and registered."""
+    said = {"params": {}, "rmse": 1.0, "staging": 1.0} | fields
+    folder.write("lines/pipeline.py", STAGED_PIPELINE)
+    text = STAGED_PROJECT.format(slopes=slopes or {"a": 1.0, "b": -2.0}, troubles=troubles or {}, **said)
+    folder.write("lines/project.py", text)
+    folder.mlops("apply", "--yes")
