@@ -40,12 +40,12 @@ class Looking:
     """A sensor in a process that stays, with a clock that is set and a cursor that is kept only when asked to."""
 
     def __init__(self, instance: Any, ledger: Any) -> None:
-        from mlops_assets.automation.retraining_sensor import Ports, Serving, retraining_sensor
+        from mlops_assets.automation.retraining_sensor import RetrainingPorts, Serving, retraining_sensor
 
         self.instance = instance
         self.now = MONDAY - MINUTE
         self.cursor: str | None = None
-        self.sensor = retraining_sensor("delays", Ports(Serving("delays", lambda: ledger), lambda: self.now))
+        self.sensor = retraining_sensor("delays", RetrainingPorts(Serving("delays", lambda: ledger), lambda: self.now))
 
     def look(self) -> Any:
         import dagster as dg

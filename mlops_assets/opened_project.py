@@ -10,6 +10,7 @@ from mlops_assets.opened.keeping import Keeping
 from mlops_assets.opened.launching import RunsFailed as RunsFailed
 from mlops_assets.opened.overseeing import Overseeing
 from mlops_assets.opened.repeating import Repeating
+from mlops_assets.opened.scheduling import Scheduling
 from resources.home import Home
 from resources.workspace import find_project
 
@@ -24,5 +25,5 @@ def open_project(name: str | None = None, home: str | Path | None = None) -> "Op
     return opened
 
 
-class OpenedProject(Deploying, Overseeing, Choosing, Repeating, Keeping):
+class OpenedProject(Deploying, Overseeing, Scheduling, Choosing, Repeating, Keeping):
     """One project, with its registered subprojects, its runs and the ways to make new ones."""

@@ -33,14 +33,14 @@ GRACE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Ports:
+class MessagesPorts:
     """The home of the project, opened when it is needed, and the clock (UTC)."""
 
     home: Callable[[], Home]
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
 
-def messages_sensor(project: str, ports: Ports) -> dg.SensorDefinition:
+def messages_sensor(project: str, ports: MessagesPorts) -> dg.SensorDefinition:
     """Sends what is in the outbox, in one letter per target; runs unless someone stops it in the web UI."""
     memory = _Memory(ports)
 
@@ -88,7 +88,7 @@ class _Cursor:
 class _Memory:
     """What one process keeps from look to look."""
 
-    ports: Ports
+    ports: MessagesPorts
     retrainers: RegisteredRetrainers = field(default_factory=RegisteredRetrainers)
     _opened: "list[tuple[Ledger, Outbox]]" = field(default_factory=list)
 

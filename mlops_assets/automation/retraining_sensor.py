@@ -35,6 +35,7 @@ from mlops_assets.tracking.retrainings import (
 )
 from partitions.errors import MlopsError
 from resources.event_log import EventLog
+from resources.home import Home
 
 if TYPE_CHECKING:
     from resources.ledger.ledger import Ledger
@@ -66,14 +67,25 @@ class Serving:
 
 
 @dataclass(frozen=True)
-class Ports:
+class RetrainingPorts:
     """``deployed``: when each (subproject, stage) that was ever deployed got what it has now. ``clock``: UTC."""
 
     deployed: Deployed
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
+    @classmethod
+    def of(cls, project: str, home: Callable[[], Home]) -> "RetrainingPorts":
+        """Those of a home, whose ledger is opened at the first look that needs it."""
 
-def retraining_sensor(project: str, ports: Ports) -> dg.SensorDefinition:
+        def open_ledger() -> "Ledger":
+            from resources.ledger.ledger import Ledger
+
+            return Ledger.of(home())
+
+        return cls(Serving(project, open_ledger))
+
+
+def retraining_sensor(project: str, ports: RetrainingPorts) -> dg.SensorDefinition:
     """Looks at the registered configurations and starts the job ``retrain`` over what is due, many in one run.
 
     It runs unless someone stops it in the web UI: a schedule was declared, registered and deployed on purpose.
@@ -147,7 +159,7 @@ class _Memory:
 class _Look:
     """One look of the sensor."""
 
-    def __init__(self, event_log: EventLog, project: str, ports: Ports, memory: _Memory) -> None:
+    def __init__(self, event_log: EventLog, project: str, ports: RetrainingPorts, memory: _Memory) -> None:
         self.event_log = event_log
         self.project = project
         self.ports = ports

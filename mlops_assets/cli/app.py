@@ -23,6 +23,7 @@ from mlops_assets.cli import (
     replay,
     run,
     runs,
+    schedules,
     status,
 )
 from partitions.errors import MlopsError
@@ -42,6 +43,7 @@ app.command()(apply.apply)
 app.command()(history.history)
 app.command()(status.status)
 app.command()(data.data)
+app.command()(schedules.schedules)
 app.command()(run.run)
 app.command()(run.train)
 app.command()(runs.runs)

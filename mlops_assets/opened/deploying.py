@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -26,7 +25,6 @@ from resources.ledger.deployment import Action, Deployment
 if TYPE_CHECKING:
     import pandas as pd
 
-    from resources.ledger.ledger import Ledger
 
 Keys = str | Sequence[str]
 
@@ -41,11 +39,6 @@ class DeployFailed(RunsFailed):
 
 class Deploying(Launching):
     """Stages and what serves there."""
-
-    @cached_property
-    def ledger(self) -> "Ledger":
-        """Every deployment there ever was."""
-        return self._ports().ledger
 
     def deploy(
         self,

@@ -1,6 +1,7 @@
 """What every role of an opened project has at hand."""
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from mlops_assets.assets.launch import Ports
 from mlops_assets.tracking.registry import Registry
@@ -11,6 +12,9 @@ from resources.artifacts import ArtifactStore
 from resources.configured import MlopsResource
 from resources.event_log import EventLog
 from resources.home import Home
+
+if TYPE_CHECKING:
+    from resources.ledger.ledger import Ledger
 
 
 class Opened:
@@ -40,6 +44,11 @@ class Opened:
     @cached_property
     def _declared(self) -> dict[str, SubprojectConfiguration]:
         return catalogue(self.project)
+
+    @cached_property
+    def ledger(self) -> "Ledger":
+        """Every deployment there ever was."""
+        return self._ports().ledger
 
     def _ports(self) -> Ports:
         return Ports(self.home, self.event_log, self.mlops.compute())

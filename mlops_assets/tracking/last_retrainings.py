@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.tracking.run_query import RunQuery, View, selection
@@ -44,5 +44,6 @@ def last_retrainings(tracker: Tracker, subprojects: Iterable[str] | None = None)
     }
 
 
-def _moment(at: Any) -> datetime:
-    return at if isinstance(at, datetime) else datetime.fromisoformat(str(at))
+def _moment(at: datetime) -> datetime:
+    """The index keeps times in UTC, without saying so."""
+    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)

@@ -9,7 +9,6 @@ import dagster as dg
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
-from mlops_assets.tracking.event_source import event_source
 from mlops_assets.tracking.registry import ENTRY, Registry
 from partitions.stages import Cron, Stage
 
@@ -55,6 +54,9 @@ class RegisteredRetrainers:
 
 def registered_stages(registry: Registry, keys: list[str]) -> dict[str, tuple[Stage, ...]]:
     """The stages of these subprojects, out of configurations as they are stored: of those that have one."""
+    # It brings SQLAlchemy, which a code location that is only described does without.
+    from mlops_assets.tracking.event_source import event_source
+
     if not keys:
         return {}
     ids = registry.event_log.instance.get_latest_storage_id_by_partition(

@@ -14,7 +14,7 @@ from resources.event_log import EventLog
 ENTRY = "retraining asked for"
 Key = tuple[str, str]
 # What these jobs make of data is their own: it asks for no other retraining.
-RETRAINING_JOBS = frozenset({RETRAIN_JOB, "deploy"})
+RETRAINING_JOBS = frozenset({RETRAIN_JOB})
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What stands in each stage of a subproject, and when it is retrained next: for overviews."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -81,3 +81,8 @@ def stages_row(stages: Stages) -> dict[str, Any] | None:
 def schedules_row(stages: Stages) -> dict[str, Any] | None:
     """By stage, those that are retrained by themselves; None where none is."""
     return {name: of.schedule_row() for name, of in stages.items() if of.cron or of.on_new_data} or None
+
+
+def no_stages(subprojects: Sequence[str] | None) -> Mapping[str, Stages]:
+    """Where nobody asks for stages."""
+    return {}

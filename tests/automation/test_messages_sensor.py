@@ -9,7 +9,7 @@ import pytest
 
 from mlops_assets.assets.configuration import register
 from mlops_assets.assets.messages import Occurrence, of_run, tell
-from mlops_assets.automation.messages_sensor import Ports, messages_sensor
+from mlops_assets.automation.messages_sensor import MessagesPorts, messages_sensor
 from mlops_assets.tracking.registry import Registry
 from partitions.messages import Message
 from partitions.stages import Cron, Retraining, Stage
@@ -45,7 +45,7 @@ class Daemon:
         self.instance = self.registry.event_log.instance
         self.now = datetime.now(UTC)
         self.cursor: str | None = None
-        self.sensor = messages_sensor("delays", Ports(lambda: self.home, lambda: self.now))
+        self.sensor = messages_sensor("delays", MessagesPorts(lambda: self.home, lambda: self.now))
 
     def look(self, after: timedelta = timedelta()) -> str:
         self.now += after

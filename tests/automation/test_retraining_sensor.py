@@ -10,7 +10,7 @@ import pytest
 
 from mlops_assets.assets.configuration import Terms, register
 from mlops_assets.automation.retraining import SETTLED, Cursor
-from mlops_assets.automation.retraining_sensor import CHUNK_SETTING, Ports, retraining_sensor
+from mlops_assets.automation.retraining_sensor import CHUNK_SETTING, RetrainingPorts, retraining_sensor
 from mlops_assets.tracking.registry import Registry
 from mlops_assets.tracking.retraining_requests import Asked, ask_to_retrain
 from mlops_assets.tracking.retrainings import HOURS_SETTING, retrainings
@@ -49,7 +49,7 @@ class Daemon:
         self.restart()
 
     def restart(self) -> None:
-        self.sensor = retraining_sensor("delays", Ports(lambda: self.deployed, lambda: self.now))
+        self.sensor = retraining_sensor("delays", RetrainingPorts(lambda: self.deployed, lambda: self.now))
 
     def look(self, now: datetime | None = None, *, crashes: bool = False) -> tuple[str, list[dict[str, Any]]]:
         """What it said, and the config of each run started. A daemon that crashes keeps no cursor."""
@@ -257,7 +257,7 @@ def test_runs_take_at_most_so_many_of_one_stage(registry: Registry, monkeypatch:
     ]
     monkeypatch.setenv(CHUNK_SETTING, "0")
     with pytest.raises(MlopsError, match="MLOPS_RETRAIN_CHUNK is '0'; expected a number"):
-        retraining_sensor("delays", Ports(dict))
+        retraining_sensor("delays", RetrainingPorts(dict))
 
 
 def test_new_data_starts_a_retraining_once_and_its_own_data_none(registry: Registry) -> None:
