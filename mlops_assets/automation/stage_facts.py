@@ -1,7 +1,7 @@
 """The stages of many subprojects with what serves there and when each is due next, in a few queries."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from mlops_assets.automation.due import next_times
@@ -10,6 +10,9 @@ from mlops_assets.tracking.registry import Registry
 from mlops_assets.tracking.retrainers import registered_stages
 from mlops_assets.tracking.stage_status import Stages, StageStatus
 from mlops_assets.tracking.tracker import Tracker
+from partitions.catalogue import SubprojectConfiguration
+from partitions.changes import digests_of
+from partitions.stages import Stage
 from resources.ledger.ledger import Ledger
 
 # Of more than so many, what speaks for each deployment (verdicts, the proof of parity) is not read.
@@ -18,18 +21,23 @@ WITH_EVIDENCE = 200
 
 @dataclass(frozen=True)
 class StageFacts:
-    """Registered stages, the ledger, the index of runs, at one moment."""
+    """Registered stages, the ledger, the index of runs, at one moment.
+
+    ``declared``: of a subproject that is registered as it is declared, the stages are not read again.
+    """
 
     registry: Registry
     tracker: Tracker
     ledger: Ledger
     now: datetime
+    declared: Mapping[str, SubprojectConfiguration] = field(default_factory=dict)
 
     def of(self, subprojects: Sequence[str] | None = None) -> dict[str, Stages]:
         """The registered stages of every registered subproject (or of these), in their order, by name."""
-        registered = self.registry.keys()
-        wanted = registered if subprojects is None else sorted(set(registered) & set(subprojects))
-        stages = registered_stages(self.registry, wanted)
+        registered = self.registry.digests()
+        among = registered if subprojects is None else set(subprojects)
+        wanted = [key for key in registered if key in among]
+        stages = self._stages({key: registered[key] for key in wanted})
         places = {(key, stage.name): stage for key in wanted if key in stages for stage in stages[key]}
         if not places:
             return {}
@@ -45,3 +53,9 @@ class StageFacts:
             status = StageStatus(stage, deployed.get(place), last.get(place), following.get(place))
             found.setdefault(key, {})[name] = status
         return dict(found)
+
+    def _stages(self, registered: Mapping[str, str]) -> dict[str, tuple[Stage, ...]]:
+        some = {key: self.declared[key] for key in registered if key in self.declared}
+        digests = digests_of(some)
+        same = {key: some[key].stages for key, digest in digests.items() if registered[key] == digest}
+        return {**same, **registered_stages(self.registry, [key for key in registered if key not in same])}

@@ -28,7 +28,7 @@ class Overseeing(Registering):
 
     def overview(self) -> Overview:
         """Declared against registered, with data and last runs: what ``status`` and ``mlops status`` show."""
-        facts = StageFacts(self.registry, self.tracker, self.ledger, datetime.now(UTC))
+        facts = StageFacts(self.registry, self.tracker, self.ledger, datetime.now(UTC), self.declared())
         return Overview(self.registry, self.tracker, self.declared(), facts.of)
 
     def data(self, subproject: str) -> "pd.DataFrame":

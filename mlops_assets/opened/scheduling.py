@@ -61,7 +61,7 @@ class Scheduling(Registering):
         declared = self.declared()
         known = {key: declared[key].tags if key in declared else {} for key in self.subprojects}
         keys = chosen(self.project.name, known, patterns, tags or {}) if patterns or tags else None
-        facts = StageFacts(self.registry, self.tracker, self.ledger, datetime.now(UTC))
+        facts = StageFacts(self.registry, self.tracker, self.ledger, datetime.now(UTC), declared)
         found = [
             Scheduled(key, status)
             for key, stages in facts.of(keys).items()
