@@ -8,7 +8,7 @@ from mlops_assets.assets.deployment import deployment_specs
 from mlops_assets.assets.experiments import experiments_spec
 from mlops_assets.assets.lifecycle import lifecycle_asset
 from mlops_assets.assets.settling import Checks
-from mlops_assets.automation.jobs import experiment_job, retrain_job, train_job
+from mlops_assets.automation.jobs import experiment_job, promote_job, retrain_job, train_job
 from mlops_assets.automation.messages_sensor import MessagesPorts, messages_sensor
 from mlops_assets.automation.retraining_sensor import RetrainingPorts, retraining_sensor
 from mlops_assets.automation.sensors import register_sensor
@@ -33,6 +33,7 @@ def build_definitions(project: Project) -> dg.Definitions:
             train_job(project, checks, mlops),
             experiment_job(project, checks, mlops),
             retrain_job(project, Checks(checks, gates), mlops),
+            promote_job(project, Checks(checks, gates), mlops),
         ],
         sensors=[
             register_sensor(project),

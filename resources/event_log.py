@@ -111,15 +111,22 @@ class EventLog:
 
     def materialized_in(self, run_ids: Iterable[str], asset: Sequence[str]) -> set[str]:
         """The partitions of ``asset`` that any of these Dagster runs materialised."""
+        return self._happened_in(run_ids, asset, dg.DagsterEventType.ASSET_MATERIALIZATION)
+
+    def observed_in(self, run_ids: Iterable[str], asset: Sequence[str]) -> set[str]:
+        """The partitions of ``asset`` that any of these Dagster runs observed."""
+        return self._happened_in(run_ids, asset, dg.DagsterEventType.ASSET_OBSERVATION)
+
+    def _happened_in(self, run_ids: Iterable[str], asset: Sequence[str], kind: dg.DagsterEventType) -> set[str]:
         from dagster._core.storage.event_log import SqlEventLogStorage
 
         key = dg.AssetKey(list(asset))
         storage = self.instance.event_log_storage
         if isinstance(storage, SqlEventLogStorage):
-            return _materialized_in(storage, list(run_ids), key)
+            return _happened_in(storage, list(run_ids), key, kind)
         done: set[str] = set()
         for run_id in run_ids:
-            for entry in self.instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION):
+            for entry in self.instance.all_logs(run_id, of_type=kind):
                 event = entry.get_dagster_event()
                 if event.asset_key == key and event.partition is not None:
                     done.add(event.partition)
@@ -184,7 +191,9 @@ class EventLog:
                     storage.store_event(entry)
 
 
-def _materialized_in(storage: "SqlEventLogStorage", run_ids: list[str], key: dg.AssetKey) -> set[str]:
+def _happened_in(
+    storage: "SqlEventLogStorage", run_ids: list[str], key: dg.AssetKey, kind: dg.DagsterEventType
+) -> set[str]:
     """Asked of the index, the truth about assets; on SQLite the log of a run may lack what a killed process wrote."""
     import sqlalchemy as db
     from dagster._core.storage.event_log import SqlEventLogStorageTable
@@ -192,7 +201,7 @@ def _materialized_in(storage: "SqlEventLogStorage", run_ids: list[str], key: dg.
     column = SqlEventLogStorageTable.c
     query = db.select(column.partition).where(
         column.asset_key == key.to_string(),
-        column.dagster_event_type == dg.DagsterEventType.ASSET_MATERIALIZATION.value,
+        column.dagster_event_type == kind.value,
         column.run_id.in_(run_ids),
         column.partition.is_not(None),
     )

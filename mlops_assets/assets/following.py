@@ -58,19 +58,24 @@ def follow(context: Any, arrivals: Iterable[Arrived], progress: Progress, events
 
     def handle(batch: list[Arrived]) -> None:
         log.store((event for arrived in batch for event in events_of(arrived)), step)
-        for arrived in batch:
-            progress.count(arrived)
-            if arrived.error is not None:
-                context.log.error(f"{arrived.error.message}\n{arrived.error.traceback}")
-        for line in progress.lines(batch):
-            context.log.info(line)
-        for arrived in batch:
-            tell(arrived)
+        handle_settled(context, batch, progress, tell)
 
     with Stream(handle) as stream:
         for arrived in arrivals:
             stream.put(arrived)
     raise_if_failed(progress)
+
+
+def handle_settled(context: Any, batch: list[Arrived], progress: Progress, tell: OnArrival) -> None:
+    """Count and tell of arrivals whose events are logged."""
+    for arrived in batch:
+        progress.count(arrived)
+        if arrived.error is not None:
+            context.log.error(f"{arrived.error.message}\n{arrived.error.traceback}")
+    for line in progress.lines(batch):
+        context.log.info(line)
+    for arrived in batch:
+        tell(arrived)
 
 
 def ignored(_: Arrived) -> None:

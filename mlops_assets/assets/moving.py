@@ -1,4 +1,4 @@
-"""Moving models between stages without training: promote, roll back, take off; for any number of subprojects.
+"""What serves in a stage is changed at once: rolled back, or taken off; for any number of subprojects.
 
 Everything is decided over what stands in the ledger at the beginning, and tracked as the deployments of a retraining.
 """
@@ -7,16 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_assets.assets.deciding import Deciding, Order, Standing, archived, new_row
+from mlops_assets.assets.deciding import Order, Standing, archived, new_row
 from mlops_assets.assets.decision import Decision
 from mlops_assets.assets.deployment import announce, unannounced
-from mlops_assets.assets.following import OnArrival
 from mlops_assets.assets.launch import Ports
-from mlops_assets.assets.parity import proving
-from mlops_assets.assets.promoting import Promotion
-from mlops_assets.assets.settling import Checks, Settling, events_of
-from mlops_assets.assets.stream import Stream
-from mlops_assets.assets.way import Arrived
+from mlops_assets.assets.settling import events_of
 from mlops_assets.tracking.registry import Registry
 from partitions.catalogue import SubprojectConfiguration
 from partitions.errors import ArtifactError, MlopsError
@@ -41,37 +36,6 @@ class Moving:
     project: Project
     order: Order
     keys: list[str]
-
-    def promote(self, source: str, checks: Checks, on_arrival: OnArrival) -> list[Decision]:
-        """The model that serves in ``source`` is to serve in the order's stage, too, if it passes the gates there.
-
-        Raises MlopsError, before anything is done, where a stage is unknown or does not come after ``source``, and
-        where nothing serves in ``source``.
-        """
-        self._announce()
-        promotion = Promotion.over(self.ports, self.project, (source, self.order.stage), self._configurations())
-        decisions: list[Decision] = []
-        with proving(self.ports, self.project) as prove:
-            settling = Settling(
-                ports=self.ports,
-                project=self.project.name,
-                deciding=Deciding(self.ports.ledger, self.order, prove),
-                checks=checks,
-                candidate=promotion.candidate,
-                unchanged=lambda arrived: f"unchanged: run {arrived.same_as} serves there already",
-                new_runs=False,
-            )
-
-            def settle(batch: list[Arrived]) -> None:
-                for arrived in settling.settle(batch):
-                    if arrived.decision is not None:
-                        decisions.append(arrived.decision)
-                    on_arrival(arrived)
-
-            with Stream(settle) as stream:
-                for arrived in promotion.arrivals():
-                    stream.put(arrived)
-        return decisions
 
     def roll_back(self, to: int | None = None) -> list[Decision]:
         """An earlier deployment of the stage serves again: the one before, or the one with the sequence ``to``.

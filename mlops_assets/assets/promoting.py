@@ -8,18 +8,75 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mlops_assets.assets.deciding import Candidate, Standing
+import dagster as dg
+
+from mlops_assets.assets.deciding import Candidate, Deciding, Order, Standing
+from mlops_assets.assets.deployment import announce, unannounced
+from mlops_assets.assets.following import OnArrival, Progress, handle_settled, ignored, raise_if_failed
 from mlops_assets.assets.gating import Rejudging, judge_again
 from mlops_assets.assets.launch import Ports
+from mlops_assets.assets.parity import proving
 from mlops_assets.assets.retrain_plan import Code, ReadyVersion, code_of, ready_version
+from mlops_assets.assets.settling import Checks, Settling
+from mlops_assets.assets.stream import Stream
 from mlops_assets.assets.way import Aim, Arrived, Origin, Way
 from mlops_assets.tracking.record import RunError
+from mlops_assets.tracking.registry import Registry
 from partitions.catalogue import SubprojectConfiguration
 from partitions.errors import MlopsError
 from partitions.project import Project
 from partitions.reference import PipelineReference
 from partitions.stage_order import before, check_forward
+from resources.configured import MlopsResource
+from resources.event_log import EventLog
+from resources.event_storage.entries import RunStep
 from resources.ledger.deployment import Deployment
+
+
+class PromoteFields(dg.Config):
+    """The run config of ``promote``: which subprojects, from which stage to which later one, and why."""
+
+    subprojects: list[str]
+    source: str
+    stage: str
+    why: str
+    by: str | None = None
+
+
+@dataclass(frozen=True)
+class PromoteWalk:
+    """One execution of the ``promote`` job."""
+
+    project: Project
+    checks: Checks
+    on_arrival: OnArrival | None = None
+
+    def go(self, context: Any, fields: PromoteFields, who: str, mlops: MlopsResource) -> None:
+        """Log events as subprojects are judged; at the end raise Failure if some of them failed, naming each."""
+        ports = Ports(mlops.open_home(), EventLog(context.instance), mlops.compute())
+        announce(ports.event_log, unannounced(ports.event_log, ports.ledger, self.project.name))
+        order = Order(fields.stage, "promote", fields.why, fields.by or who, dagster_run_id=context.run.run_id)
+        promotion = Promotion.over(ports, self.project, fields)
+        progress = Progress(len(promotion.configurations))
+        with proving(ports, self.project) as prove:
+            settling = Settling(
+                ports=ports,
+                project=self.project.name,
+                deciding=Deciding(ports.ledger, order, prove),
+                checks=self.checks,
+                candidate=promotion.candidate,
+                unchanged=lambda arrived: f"unchanged: run {arrived.same_as} serves there already",
+                new_runs=False,
+                step=RunStep.of(context),
+            )
+            tell = self.on_arrival or ignored
+            stream: Stream[Arrived] = Stream(
+                lambda some: handle_settled(context, settling.settle(some), progress, tell)
+            )
+            with stream:
+                for arrived in promotion.arrivals():
+                    stream.put(arrived)
+        raise_if_failed(progress)
 
 
 @dataclass(frozen=True)
@@ -34,16 +91,12 @@ class Promotion:
     current: Mapping[tuple[str, str], Deployment]
 
     @classmethod
-    def over(
-        cls,
-        ports: Ports,
-        project: Project,
-        stages: tuple[str, str],
-        configurations: Mapping[str, SubprojectConfiguration],
-    ) -> "Promotion":
+    def over(cls, ports: Ports, project: Project, fields: PromoteFields) -> "Promotion":
         """Raises MlopsError where a stage is unknown or does not come after the other, and where nothing serves in any
         of the subprojects."""
-        source, target = stages
+        keys = list(dict.fromkeys(fields.subprojects))
+        configurations = Registry(ports.event_log, project.name).configurations(keys)
+        source, target = fields.source, fields.stage
         for configuration in configurations.values():
             check_forward(configuration, source, target)
         current = ports.ledger.current(project.name, subprojects=list(configurations))

@@ -15,7 +15,7 @@ import dagster as dg
 
 from mlops_assets.assets.deciding import Candidate, Deciding, Order
 from mlops_assets.assets.deployment import announce, unannounced
-from mlops_assets.assets.following import OnArrival, Progress, ignored, raise_if_failed
+from mlops_assets.assets.following import OnArrival, Progress, handle_settled, ignored, raise_if_failed
 from mlops_assets.assets.launch import Ports
 from mlops_assets.assets.parity import proving
 from mlops_assets.assets.recording import died
@@ -106,7 +106,10 @@ class RetrainWalk:
                 unchanged=under_way.said_unchanged,
                 step=RunStep.of(context),
             )
-            stream: Stream[Arrived] = Stream(lambda batch: self._handle(context, settling.settle(batch), progress))
+            tell = self.on_arrival or ignored
+            stream: Stream[Arrived] = Stream(
+                lambda some: handle_settled(context, settling.settle(some), progress, tell)
+            )
             with stream:
                 for arrived in under_way.arrivals():
                     stream.put(arrived)
@@ -120,16 +123,6 @@ class RetrainWalk:
         earlier = [run_id for run_id in ports.event_log.family(run.run_id) if run_id != run.run_id]
         done = {deployment.subproject for deployment in ports.ledger.made_by(self.project.name, earlier)}
         return [key for key in keys if key not in done]
-
-    def _handle(self, context: Any, settled: list[Arrived], progress: Progress) -> None:
-        for arrived in settled:
-            progress.count(arrived)
-            if arrived.error is not None:
-                context.log.error(f"{arrived.error.message}\n{arrived.error.traceback}")
-        for line in progress.lines(settled):
-            context.log.info(line)
-        for arrived in settled:
-            (self.on_arrival or ignored)(arrived)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from mlops_assets.assets.configuration import author
 from mlops_assets.assets.experiments import ExperimentWalk
 from mlops_assets.assets.following import OnArrival
 from mlops_assets.assets.lifecycle import STEPS, DatasetChecks, LifecycleWalk, Selection
+from mlops_assets.assets.promoting import PromoteFields, PromoteWalk
 from mlops_assets.assets.request import ListedRunFields
 from mlops_assets.assets.retraining import RetrainFields, RetrainWalk
 from mlops_assets.assets.settling import Checks
@@ -100,3 +101,25 @@ def retrain_job(
         retrain_op()
 
     return retrain
+
+
+def promote_job(
+    project: Project, checks: Checks, mlops: MlopsResource, on_arrival: OnArrival | None = None
+) -> dg.JobDefinition:
+    """The models of one stage of the listed subprojects get into a later one, where they pass the gates there."""
+
+    @dg.op(name=op_name("promote"))
+    def promote_op(context: dg.OpExecutionContext, config: PromoteFields, mlops: MlopsResource) -> None:
+        PromoteWalk(project, checks, on_arrival).go(context, config, author(), mlops)
+
+    @dg.job(
+        name="promote",
+        description="Lets the models of one stage of the listed subprojects serve in a later one, too, where they pass "
+        "its gates: what `mlops promote` starts. Nothing is trained.",
+        executor_def=dg.in_process_executor,
+        resource_defs={"mlops": mlops},
+    )
+    def promote() -> None:
+        promote_op()
+
+    return promote

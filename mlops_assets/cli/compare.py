@@ -23,6 +23,9 @@ def compare(
         list[str], typer.Argument(help="Run ids, or any unique beginnings or ends; the first is the base.")
     ],
     rows: Annotated[bool, typer.Option("--rows", help="Row by row: who wins where, and where they disagree.")] = False,
+    steps: Annotated[
+        bool, typer.Option("--steps", help="Also find the step of the fitted pipelines at which the runs part.")
+    ] = False,
     patch: Annotated[
         bool, typer.Option("--patch", help="Only the unified diff of the code, for `patch` and alike.")
     ] = False,
@@ -35,7 +38,7 @@ def compare(
     as_json: JsonOption = False,
 ) -> None:
     """Show what differs between runs: code, data, configuration, environment, metrics and, with --rows, single rows."""
-    comparison = opened(project).compare(*runs, across_subprojects=across_subprojects)
+    comparison = opened(project).compare(*runs, across_subprojects=across_subprojects, step=steps)
     if html is not None:
         _write(html, comparison.page())
     if patch:

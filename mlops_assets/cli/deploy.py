@@ -186,7 +186,8 @@ def print_decisions(decisions: "Sequence[Decision]") -> None:
     for decision in decisions:
         counts[decision.result] = counts.get(decision.result, 0) + 1
     said = ", ".join(f"{count:,} {result}" for result, count in counts.items())
-    console.print(f"{len(decisions):,} subprojects: {said}", highlight=False)
+    noun = "subproject" if len(decisions) == 1 else "subprojects"
+    console.print(f"{len(decisions):,} {noun}: {said}", highlight=False)
 
 
 def coloured(result: str) -> str:

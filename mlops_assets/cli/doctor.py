@@ -47,9 +47,10 @@ def doctor(
         "registered": _registered,
         "code version": _code,
         "artifacts": _artifacts,
-        **({"repair": _repair} if repair else {}),
+        **({"repair": _repair, "repair of deployments": _announce} if repair else {}),
         "runs": _runs,
         "datasets": _datasets,
+        "deployments": _deployments,
     }
     for what, look in looks.items():
         if opened:
@@ -147,3 +148,19 @@ def _datasets(p: "OpenedProject") -> tuple[bool, str]:
     if count == 0:
         return True, "every subproject with snapshots has a dataset event"
     return True, f"{count} subprojects have snapshots and no dataset event: `mlops train` takes new ones"
+
+
+def _deployments(p: "OpenedProject") -> tuple[bool, str]:
+    """The ledger is the truth; what it holds is also to be seen in Dagster."""
+    missing = p.unannounced()
+    where = f"ledger {p.ledger.place} at sequence {p.ledger.position()}"
+    if not missing:
+        return True, where
+    return False, (
+        f"{where}: {len(missing)} deployments are not shown in Dagster, for example sequence {missing[0].sequence} "
+        f"({missing[0].where}, {missing[0].stage}): `mlops doctor --repair` shows them"
+    )
+
+
+def _announce(p: "OpenedProject") -> tuple[bool, str]:
+    return True, f"{p.announce()} deployments shown again"

@@ -1,6 +1,7 @@
 """Deploying: which model serves in which stage, and how another one gets there."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,20 +12,22 @@ from mlops_assets.assets.deciding import Order
 from mlops_assets.assets.decision import Decision
 from mlops_assets.assets.following import OnArrival, ignored
 from mlops_assets.assets.moving import Moving
+from mlops_assets.assets.promoting import PromoteFields, Promotion
 from mlops_assets.assets.retrain_plan import RetrainRequest, plan_retraining
 from mlops_assets.assets.settling import Checks
 from mlops_assets.assets.way import Arrived
-from mlops_assets.automation.jobs import op_name, retrain_job
+from mlops_assets.automation.jobs import op_name, promote_job, retrain_job
 from mlops_assets.checks import ExpectationChecks, GateChecks
 from mlops_assets.opened.launching import QUIET, Launching, RunsFailed, new_dagster_run_id
+from mlops_assets.tracking.failures import RETRAIN
 from mlops_assets.tracking.record import RunRecord
 from partitions.errors import MlopsError, UnknownName, nearest
 from partitions.stage_order import ARCHIVE
+from resources.event_log import EventLog
 from resources.ledger.deployment import Action, Deployment
 
 if TYPE_CHECKING:
     import pandas as pd
-
 
 Keys = str | Sequence[str]
 
@@ -58,7 +61,7 @@ class Deploying(Launching):
         not know the code version, or that does not take what is registered. ``now``: up to when data counts; ``seed``.
         """
         asked = {"deploy": True, "code_version": code_version, "stage": stage, "why": why, **fields}
-        return self._retrain(_listed(subprojects), asked, on_arrival)
+        return self._retrain(_listed(subprojects), asked, on_arrival)[0]
 
     def retrain(
         self,
@@ -70,7 +73,14 @@ class Deploying(Launching):
         **fields: Any,
     ) -> list[Decision]:
         """Train anew with the code version that the stage has, and deploy what passes the gates. As ``deploy``."""
-        return self._retrain(_listed(subprojects), {"stage": stage, "why": why, **fields}, on_arrival)
+        return self._retrain(_listed(subprojects), {"stage": stage, "why": why, **fields}, on_arrival)[0]
+
+    def finish(self, dagster_run_id: str, *, on_arrival: OnArrival | None = None) -> list[RunRecord]:
+        """As ``Launching.finish``; also of a retraining: what it has decided about is not decided about again."""
+        left = self.unfinished(dagster_run_id)
+        if left.job != RETRAIN or not left.keys:
+            return super().finish(dagster_run_id, on_arrival=on_arrival)
+        return self._retrain(left.keys, left.fields, on_arrival)[1]
 
     def promote(
         self, subprojects: Keys, *, source: str, target: str, why: str, on_arrival: OnArrival | None = None
@@ -79,8 +89,12 @@ class Deploying(Launching):
 
         Raises MlopsError where ``target`` does not come after ``source``, and where nothing serves in ``source``.
         """
-        moving = self._moving(subprojects, Order(target, "promote", said(why), author()))
-        return moving.promote(source, self._checks(), on_arrival or ignored)
+        keys = _listed(subprojects)
+        fields = PromoteFields(subprojects=keys, source=source, stage=target, why=said(why), by=author())
+        Promotion.over(self._ports(), self.project, fields)
+        heard = _Heard(on_arrival or ignored)
+        heard.execute(self.event_log, promote_job(self.project, self._checks(), self.mlops, heard), dict(fields))
+        return heard.decisions
 
     def rollback(self, subprojects: Keys, *, stage: str, why: str, to: int | None = None) -> list[Decision]:
         """An earlier deployment serves again, at once: the one before, or the one with the sequence ``to``."""
@@ -136,36 +150,18 @@ class Deploying(Launching):
         specs = [*checks.dataset.specs, *checks.metrics.specs]
         return last_verdicts(self.event_log, [spec.key for spec in specs], self.subprojects if keys is None else keys)
 
-    def _retrain(self, keys: list[str], fields: dict[str, Any], on_arrival: OnArrival | None) -> list[Decision]:
+    def _retrain(
+        self, keys: list[str], fields: dict[str, Any], on_arrival: OnArrival | None
+    ) -> tuple[list[Decision], list[RunRecord]]:
         self._register_first(keys)
         config = _settings({"by": author(), **fields, "subprojects": keys})
         action: Action = "deploy" if config.get("deploy") or config.get("code_version") else "retrain"
         order = Order(fields["stage"], action, said(fields["why"]), author(), revision=config.get("code_version"))
         now = moment(config["now"]) if "now" in config else datetime.now(UTC)
         plan_retraining(self._ports(), self.project, keys, RetrainRequest(order, now))
-        decisions: list[Decision] = []
-        records: list[RunRecord] = []
-        failed: dict[str, str] = {}
-
-        def arrive(arrived: Arrived) -> None:
-            records.extend(arrived.records)
-            if arrived.decision is not None:
-                decisions.append(arrived.decision)
-            if arrived.error is not None:
-                failed[arrived.subproject] = arrived.error.message
-            if on_arrival is not None:
-                on_arrival(arrived)
-
-        job = retrain_job(self.project, self._checks(), self.mlops, arrive, looked_at=True)
-        run_config = {"ops": {op_name("retrain"): {"config": config}}, **QUIET}
-        dagster_run_id = new_dagster_run_id()
-        try:
-            job.execute_in_process(run_config=run_config, instance=self.event_log.instance, run_id=dagster_run_id)
-        except dg.Failure:
-            if not failed:
-                raise
-            raise DeployFailed(failed, decisions, (records, dagster_run_id)) from None
-        return decisions
+        heard = _Heard(on_arrival or ignored)
+        heard.execute(self.event_log, retrain_job(self.project, self._checks(), self.mlops, heard, True), config)
+        return heard.decisions, heard.records
 
     def _moving(self, subprojects: Keys, order: Order) -> Moving:
         return Moving(self._ports(), self.project, order, _listed(subprojects))
@@ -190,6 +186,35 @@ class Deploying(Launching):
         for key in strange:
             if key not in known:
                 raise UnknownName(f"project {self.project.name!r}: {nearest(key, known, noun='subproject')}")
+
+
+@dataclass
+class _Heard:
+    """What a job tells while it runs. ``tell``: who else is told."""
+
+    tell: OnArrival
+    decisions: list[Decision] = field(default_factory=list)
+    records: list[RunRecord] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, arrived: Arrived) -> None:
+        self.records.extend(arrived.records)
+        if arrived.decision is not None:
+            self.decisions.append(arrived.decision)
+        if arrived.error is not None:
+            self.failed[arrived.subproject] = arrived.error.message
+        self.tell(arrived)
+
+    def execute(self, event_log: EventLog, job: dg.JobDefinition, config: dict[str, Any]) -> None:
+        """Raises DeployFailed if some subprojects failed."""
+        run_config = {"ops": {op_name(job.name): {"config": config}}, **QUIET}
+        run_id = new_dagster_run_id()
+        try:
+            job.execute_in_process(run_config=run_config, instance=event_log.instance, run_id=run_id)
+        except dg.Failure:
+            if not self.failed:
+                raise
+            raise DeployFailed(self.failed, self.decisions, (self.records, run_id)) from None
 
 
 def said(why: str) -> str:

@@ -2,12 +2,17 @@
 
 import getpass
 
+from mlops_assets.assets.deployment import announce, never_announced
 from mlops_assets.assets.repairing import Repaired, repair
 from mlops_assets.opened.reading import Reading
 from mlops_assets.tracking.collection import Collected, collect
 from mlops_assets.tracking.lost_runs import LostRuns, lost_runs, snapshots_without_events
 from mlops_assets.tracking.survey import Asked, Progress
 from resources.freed import Collection, collections
+from resources.ledger.deployment import Deployment
+
+# So many of the last models of every stage are kept, to be rolled back to.
+DEPLOYED = 5
 
 
 class Keeping(Reading):
@@ -35,8 +40,16 @@ class Keeping(Reading):
         every subproject and all younger than ``older_than`` days. Nothing that was stored or used within a day is
         freed. ``dry_run``: only say what would be freed.
         """
-        asked = Asked(keep, older_than)
+        asked = Asked(keep, older_than, deployed=frozenset(self.ledger.recent_runs(self.project.name, DEPLOYED)))
         return collect(self.tracker, self.artifacts, asked, None if dry_run else getpass.getuser(), progress)
+
+    def unannounced(self) -> list[Deployment]:
+        """Deployments that the ledger holds and the event log does not tell of."""
+        return never_announced(self.event_log, self.ledger, self.project.name)
+
+    def announce(self) -> int:
+        """Let the event log tell of them; return how many those were."""
+        return announce(self.event_log, self.unannounced())
 
     def collections(self) -> list[Collection]:
         """What was freed before: when, by whom, and which artifacts; oldest first."""

@@ -47,8 +47,12 @@ class Opened:
 
     @cached_property
     def ledger(self) -> "Ledger":
-        """Every deployment there ever was."""
-        return self._ports().ledger
+        """Every deployment there ever was, of all projects of this home."""
+        from resources.ledger.ledger import Ledger
+
+        return Ledger.of(self.home)
 
     def _ports(self) -> Ports:
-        return Ports(self.home, self.event_log, self.mlops.compute())
+        ports = Ports(self.home, self.event_log, self.mlops.compute())
+        ports.__dict__["ledger"] = self.ledger  # opened once
+        return ports

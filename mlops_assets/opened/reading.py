@@ -2,6 +2,7 @@
 
 import getpass
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Unpack
 
 from mlops_assets.opened.ports import Opened
@@ -85,15 +86,24 @@ class Reading(Opened):
         """One run, complete. Takes any beginning or end of its id that no other run shares."""
         return self.tracker.find(run_id)
 
-    def compare(self, *runs: str, across_subprojects: bool = False) -> "Comparison":
+    def compare(self, *runs: str, across_subprojects: bool = False, step: bool | str = False) -> "Comparison":
         """What differs between runs and which is better, down to the row; the first run named is the base.
+
+        ``step=True`` also finds the first step of the fitted pipelines at which each run parts from the base; the name
+        of a step looks at the frames after that one.
 
         Raises NotComparable for runs of several subprojects, unless asked for: their results are of other rows.
         """
         from mlops_assets.tracking.compare.comparison import compare
 
         records = [self.tracker.find(run) for run in runs]
-        return compare(records, Sources.of(self.home, self.project), across_subprojects=across_subprojects)
+        found = compare(records, Sources.of(self.home, self.project), across_subprojects=across_subprojects)
+        if step is False:
+            return found
+        base, *others = (self.state(record) for record in records)
+        only = step if isinstance(step, str) else None
+        parted = [base.compare_steps(other, step=only) for other in others]
+        return replace(found, steps=dict(zip(found.compared.others, parted, strict=True)))
 
     def state(self, run: str | RunRecord) -> RunState:
         """The complete state of a run: configuration, data, model, results, predict, the frame after every step.

@@ -13,15 +13,18 @@ PARTITION_TAG = "dagster/partition"
 RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 EXPERIMENT = "experiment"
+RETRAIN = "retrain"
 
 
 @dataclass(frozen=True)
 class Unfinished:
-    """What is left of a Dagster run: the subprojects it did not finish, its steps (none: dev runs), its run config."""
+    """What is left of a Dagster run: the subprojects it did not finish, its steps (none: dev runs and retrainings), its
+    run config and its job."""
 
     keys: list[str]
     steps: tuple[str, ...]
     fields: dict[str, Any] = field(default_factory=dict)
+    job: str = ""
 
 
 def unfinished(event_log: EventLog, project: str, dagster_run_id: str) -> Unfinished:
@@ -41,7 +44,12 @@ def unfinished(event_log: EventLog, project: str, dagster_run_id: str) -> Unfini
     family = event_log.family(dagster_run_id)
     if run.job_name == EXPERIMENT:
         done = event_log.materialized_in(family, (project, "experiments"))
-        return Unfinished([key for key in targets if key not in done], (), fields)
+        return Unfinished([key for key in targets if key not in done], (), fields, run.job_name)
+    if run.job_name == RETRAIN:
+        # Rejected and unchanged are decisions, too: observations of the stage.
+        asset = (project, "deployment", str(fields["stage"]))
+        done = event_log.materialized_in(family, asset) | event_log.observed_in(family, asset)
+        return Unfinished([key for key in targets if key not in done], (), fields, run.job_name)
     steps = tuple(fields.pop("steps", None) or sorted(key.path[-1] for key in run.asset_selection or ()))
     done_by_step = [event_log.materialized_in(family, (project, step)) for step in steps]
     done = set.intersection(*done_by_step) if done_by_step else set()

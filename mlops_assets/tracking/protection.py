@@ -51,6 +51,7 @@ class Evidence:
     since: datetime
     best: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
+    deployed: frozenset[str] = frozenset()
     untracked: frozenset[str] = frozenset()
     overlays: Mapping[str, Overlay] = field(default_factory=dict)
 
@@ -92,6 +93,7 @@ def _young(evidence: Evidence) -> Iterable[str]:
 RULES = (
     Rule("best", "stands or once stood for the best configuration", lambda evidence: evidence.best),
     Rule("model", "is behind the current model of its subproject", lambda evidence: evidence.models),
+    Rule("deployed", "serves in a stage, or is among the last that did", lambda evidence: evidence.deployed),
     Rule("noted", "somebody made a note of", _noted),
     Rule("tagged", "somebody tagged", _tagged),
     Rule("newest", "is among the newest of its subproject (--keep)", _newest),

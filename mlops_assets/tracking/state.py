@@ -10,7 +10,7 @@ from mlops_assets.learning.determinism import limited_threads
 from mlops_assets.learning.results import rows_with_results
 from mlops_assets.learning.user_code import user_code
 from mlops_assets.tracking.record import RunRecord
-from mlops_assets.tracking.state_steps import StepDifference, first_difference
+from mlops_assets.tracking.state_steps import StepDifference, difference_at, first_difference
 from mlops_assets.tracking.stored_run import recorded_configuration
 from mlops_assets.tracking.tracker import Tracker
 from partitions.errors import ArtifactError, DataError, UnknownName
@@ -147,17 +147,24 @@ class RunState:
         return {name: frame for name, frame in walked.items() if name != GIVEN}
 
     def compare_steps(
-        self, other: "RunState", rows: "pd.DataFrame | None" = None, tolerance: float = 0.0
+        self,
+        other: "RunState",
+        rows: "pd.DataFrame | None" = None,
+        tolerance: float = 0.0,
+        step: str | None = None,
     ) -> StepDifference | None:
         """The first step after which the two runs have different frames; None where they predict the same.
+
+        ``step``: look at the frames after this one only. Raises UnknownName where a run has no such step.
 
         Both are given ``rows``; without them, each its own dataset's version of the test rows of this run that the
         other one has too (or of all rows both have). What is handed to the model comes first, as ``rows given``.
         """
-        if rows is not None:
-            return first_difference(self._walked(rows), other._walked(rows), tolerance)
-        ours, theirs = self._in_common(other)
-        return first_difference(self._walked(ours), other._walked(theirs), tolerance)
+        ours, theirs = (rows, rows) if rows is not None else self._in_common(other)
+        walked = self._walked(ours), other._walked(theirs)
+        if step is None:
+            return first_difference(*walked, tolerance)
+        return difference_at(step, *walked, tolerance)
 
     def nominal(self) -> "RunState":
         """The run to compare this one with: same code version, same configuration, succeeded, trained last in dev.

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from partitions.errors import UnknownName, nearest
+
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
@@ -62,6 +64,22 @@ class StepDifference:
                 said.append(f"only the {which} has {rows} of the rows")
         return "; ".join(said)
 
+    def as_plain(self) -> dict[str, Any]:
+        """What differs as plain data, without the examples."""
+        fields = (
+            "step",
+            "position",
+            "other_step",
+            "only_a",
+            "only_b",
+            "rows",
+            "compared",
+            "rows_only_a",
+            "rows_only_b",
+        )
+        columns = {name: {"rows": found.rows, "largest": found.largest} for name, found in self.columns.items()}
+        return {**{name: getattr(self, name) for name in fields}, "columns": columns, "reason": self.reason}
+
     def __repr__(self) -> str:
         return f"<the runs part at {self.step!r}: {self.reason}>"
 
@@ -90,6 +108,17 @@ def first_difference(
         if found:
             return StepDifference(name_a, place + 1, name_a, **found)
     return None
+
+
+def difference_at(
+    step: str, a: "Mapping[str, pd.DataFrame]", b: "Mapping[str, pd.DataFrame]", tolerance: float = 0.0
+) -> StepDifference | None:
+    """What differs after one step; None where nothing does. Raises UnknownName where ``a`` or ``b`` lacks it."""
+    for frames in (a, b):
+        if step not in frames:
+            raise UnknownName(nearest(step, frames, noun="step"))
+    found = _frames_differ(a[step], b[step], tolerance)
+    return StepDifference(step, list(a).index(step) + 1, step, **found) if found else None
 
 
 def _frames_differ(a: "pd.DataFrame", b: "pd.DataFrame", tolerance: float) -> dict[str, Any]:

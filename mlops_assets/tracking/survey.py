@@ -28,10 +28,12 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Asked:
-    """keep: the newest runs of every subproject that are needed; older_than: days."""
+    """keep: the newest runs of every subproject that are needed; older_than: days; deployed: ids of runs that serve, or
+    may be rolled back to."""
 
     keep: int = 10
     older_than: float = 30.0
+    deployed: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.keep < 0:
@@ -77,6 +79,7 @@ def survey_of(tracker: Tracker, artifacts: ArtifactStore, asked: Asked, moment: 
         since=moment - timedelta(days=asked.older_than),
         best=frozenset(BestConfigurations(tracker.event_log, tracker.project).run_ids()),
         models=current_models(tracker),
+        deployed=asked.deployed,
         untracked=frozenset(run.run_id for run in untracked),
         overlays=tracker.overlays(),
     )

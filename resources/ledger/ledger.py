@@ -103,6 +103,19 @@ class Ledger:
         wanted = table.c.dagster_run_id.in_(list(dagster_run_ids))
         return self._read(sa.select(table).where(table.c.project == project, wanted).order_by(table.c.sequence))
 
+    def recent_runs(self, project: str, depth: int) -> set[str]:
+        """The runs of the last ``depth`` decisions in every stage of every subproject: what serves, or may again."""
+        place = (table.c.subproject, table.c.stage)
+        back = sa.func.row_number().over(partition_by=place, order_by=table.c.sequence.desc()).label("back")
+        rows = sa.select(table.c.run_id, back).where(table.c.project == project, table.c.run_id.is_not(None)).subquery()
+        query = sa.select(rows.c.run_id).where(rows.c.back <= depth).distinct()
+
+        def read() -> set[str]:
+            with self._database.reading() as connection:
+                return set(connection.execute(query).scalars())
+
+        return self._database.patience.with_(read)
+
     def _asked(
         self, project: str, stage: str | None, subprojects: Iterable[str] | None, *where: Any, evidence: bool = True
     ) -> Current:

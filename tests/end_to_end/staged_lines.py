@@ -1,18 +1,19 @@
-"""The project ``lines`` with stages and gates: rows are made up to the end of the window, a noisy month is planted."""
+"""The project ``lines`` with stages and gates. Rows are made up to the end of the window; in a July they are noise."""
 
 from tests.end_to_end.conftest import PIPELINE, ProjectFolder
 
 STAGED_PIPELINE = PIPELINE.replace(
-    '''        random = np.random.default_rng(0)
+    """        random = np.random.default_rng(0)
         x, z = random.normal(size=(2, 120))
         y = config.slope * x + 0.1 * random.normal(size=120)
-''',
-    '''        day = 0 if window is None or window.until is None else window.until.toordinal()
-        random = np.random.default_rng(day)
+""",
+    """        until = None if window is None else window.until
+        known = until is not None and until.year < 2020
+        random = np.random.default_rng(until.toordinal() if known else 0)
         x, z = random.normal(size=(2, 120))
-        noise = 5.0 if day and window.until.month == 7 else 0.1
+        noise = 5.0 if known and until.month == 7 else 0.1
         y = config.slope * x + noise * random.normal(size=120)
-''',
+""",
 )
 
 STAGED_PROJECT = """
@@ -37,21 +38,22 @@ project = Project(
     stages=[
         Stage("testing"),
         Stage("staging", gates=[Threshold("rmse", max={staging})]),
-        Stage("production", retraining=Retraining(Cron("0 3 * * 1")), strategy=Canary(0.1)),
+        Stage("production", retraining=Retraining(Cron("0 3 * * 1"){retraining}), strategy=Canary(0.1)),
     ],
 )
 """
 
 
-def declare(
-    folder: ProjectFolder,
-    slopes: dict[str, float] | None = None,
-    troubles: dict[str, str] | None = None,
-    **fields: object,
-) -> None:
-    """Written and registered."""
-    said = {"params": {}, "rmse": 1.0, "staging": 1.0} | fields
+def project_text(
+    slopes: dict[str, float] | None = None, troubles: dict[str, str] | None = None, **fields: object
+) -> str:
+    """project.py. Fields: params, rmse (the gates' threshold), staging (that stage's own), retraining (more of it)."""
+    said = {"params": {}, "rmse": 1.0, "staging": 1.0, "retraining": ""} | fields
+    return STAGED_PROJECT.format(slopes=slopes or {"a": 1.0, "b": -2.0}, troubles=troubles or {}, **said)
+
+
+def declare(folder: ProjectFolder, slopes: dict[str, float] | None = None, **fields: object) -> None:
+    """Written and registered. ``fields``: see ``project_text``."""
     folder.write("lines/pipeline.py", STAGED_PIPELINE)
-    text = STAGED_PROJECT.format(slopes=slopes or {"a": 1.0, "b": -2.0}, troubles=troubles or {}, **said)
-    folder.write("lines/project.py", text)
+    folder.write("lines/project.py", project_text(slopes, **fields))  # type: ignore[arg-type]
     folder.mlops("apply", "--yes")

@@ -21,7 +21,11 @@ def test_runs_are_compared_from_the_command_line(folder: ProjectFolder, tmp_path
     assert "Slices" in with_rows and "Where a and b disagree most" in with_rows and "a better" in with_rows
     assert "data:image/png;base64," in report.read_text()
 
-    document = folder.json("compare", *ids, "--rows", "--limit", "4")
+    walked = folder.mlops("compare", *ids, "--steps").stdout
+    assert "part at step" in walked and "'model'" in walked and "Steps" not in plain
+
+    document = folder.json("compare", *ids, "--rows", "--limit", "4", "--steps")
+    assert document["steps"]["b"]["step"] == "model" and document["steps"]["b"]["rows"] > 0
     assert [run["run_id"] for run in document["runs"]] == ids
     assert len(document["rows"]["disagreements"]["b"]) == 4
     patch = folder.mlops("compare", *ids, "--patch").stdout

@@ -11,6 +11,9 @@ GRAPH = """
 best_config <- experiments
 configuration <-
 dataset <- configuration
+deployment/archive <- deployment/production
+deployment/production <- deployment/testing
+deployment/testing <- metrics
 experiments <- dataset
 metrics <- model
 model <- best_config, dataset
@@ -20,20 +23,25 @@ model <- best_config, dataset
 def test_the_asset_graph_is_this() -> None:
     graph = defs.get_repository_def().asset_graph
     lines = [
-        f"{key.path[-1]} <- {', '.join(sorted(parent.path[-1] for parent in graph.get(key).parent_keys))}".rstrip()
+        f"{_name(key)} <- {', '.join(sorted(_name(parent) for parent in graph.get(key).parent_keys))}".rstrip()
         for key in sorted(graph.get_all_asset_keys())
     ]
     assert lines == GRAPH.strip().splitlines()
     assert {key.path[0] for key in graph.get_all_asset_keys()} == {"flight_delays"}
 
 
+def _name(key: dg.AssetKey) -> str:
+    return "/".join(key.path[1:])
+
+
 def test_everything_loads_as_the_web_server_loads_it() -> None:
     repository = defs.get_repository_def()
     repository.load_all_definitions()
-    assert {job.name for job in repository.get_all_jobs()} >= {"experiment", "train"}
+    assert {job.name for job in repository.get_all_jobs()} >= {"experiment", "retrain", "train"}
     assert {sensor.name for sensor in repository.sensor_defs} >= {"register_declared"}
     check = dg.AssetCheckKey(dg.AssetKey(["flight_delays", "dataset"]), "expectations")
-    assert check in repository.asset_graph.asset_check_keys
+    gate = dg.AssetCheckKey(dg.AssetKey(["flight_delays", "metrics"]), "not_worse_than_champion_rmse")
+    assert {check, gate} <= repository.asset_graph.asset_check_keys
 
 
 def test_the_lifecycle_is_one_skippable_step_over_many_partitions() -> None:

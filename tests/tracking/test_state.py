@@ -167,6 +167,11 @@ def test_a_run_of_other_code_predicts_by_that_code(folder: Path, record: RunReco
     assert ((new.predict(old.test)["prediction"] - old.predict(old.test)["prediction"]) > 999).all()
     found = old.compare_steps(new)
     assert found is not None and found.step == "model" and found.rows == found.compared == len(old.test)
+    assert old.compare_steps(new, step="rows given") is None
+    only = other.compare(record.run_id, newer.run_id, step="model").steps
+    assert only is not None and only["b"] is not None and only["b"].columns == found.columns
+    with pytest.raises(UnknownName, match="'modle'.*model"):
+        other.compare(record.run_id, newer.run_id, step="modle")
     assert set(found.examples.index) <= set(old.test["row"]) if found.examples is not None else False
 
 

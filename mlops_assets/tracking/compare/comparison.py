@@ -61,7 +61,7 @@ class Comparison(Findings):
             _changed("Environment", self.environment, "the environments are the same"),
             Section("Metrics", self.metrics) if len(self.metrics) else Section("Metrics", said="no run has metrics"),
         ]
-        return [*found, *(self._row_sections(limit) if rows else [])]
+        return [*found, *self._step_sections(), *(self._row_sections(limit) if rows else [])]
 
     def to_dict(self, limit: int = 20) -> dict[str, Any]:
         """All of it as plain data; of single rows at most ``limit``."""
@@ -92,10 +92,21 @@ class Comparison(Findings):
             "environment": records_of(self.environment),
             "metrics": records_of(self.metrics),
             "common_metrics": records_of(self.common_metrics),
+            "steps": {label: parted.as_plain() if parted else None for label, parted in (self.steps or {}).items()},
             "rows": rows,
             "slices": records_of(self.slices),
         }
         return {name: plain_value(value) for name, value in {**found, "notes": list(self.notes)}.items()}
+
+    def _step_sections(self) -> list[Section]:
+        base, found = self.compared.base, []
+        for label, parted in (self.steps or {}).items():
+            if parted is None:
+                found.append(Section("Steps", said=f"{base} and {label} do not part at any step asked for"))
+            else:
+                said = f"{base} and {label} part at step {parted.position}, {parted.step!r}: {parted.reason}"
+                found.append(Section("Steps", parted.examples, said))
+        return found
 
     def _code_sections(self, limit: int) -> list[Section]:
         code = self.code

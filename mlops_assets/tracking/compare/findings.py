@@ -1,6 +1,7 @@
 """What a comparison of runs finds, as values and tables; what costs time is found out when it is first asked for."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,6 +16,7 @@ from mlops_assets.tracking.compare.row_keys import row_keys
 from mlops_assets.tracking.compare.side_by_side import configuration_table, environment_table, identity_table
 from mlops_assets.tracking.compare.slices import COLUMNS, slices
 from mlops_assets.tracking.record import RunRecord
+from mlops_assets.tracking.state_steps import StepDifference
 from partitions.errors import UnknownName
 
 if TYPE_CHECKING:
@@ -23,9 +25,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """Two or more runs beside each other. In tables they are called a (the base), b, c ..., in the order given."""
+    """Two or more runs beside each other. In tables they are called a (the base), b, c ..., in the order given.
+
+    steps: where each run parts from the base, step by step of the fitted pipelines; None where that was not asked for.
+    """
 
     compared: ComparedRuns
+    steps: Mapping[str, StepDifference | None] | None = None
 
     @property
     def records(self) -> tuple[RunRecord, ...]:
