@@ -13,6 +13,7 @@ from mlops_assets.opened.optimising import HPOFailed as HPOFailed
 from mlops_assets.opened.optimising import Optimising
 from mlops_assets.opened.overseeing import Overseeing
 from mlops_assets.opened.repeating import Repeating
+from mlops_assets.opened.scheduling import Scheduling
 from resources.home import Home
 from resources.workspace import find_project
 
@@ -27,5 +28,5 @@ def open_project(name: str | None = None, home: str | Path | None = None) -> "Op
     return opened
 
 
-class OpenedProject(Deploying, Optimising, Overseeing, Choosing, Exploring, Repeating, Keeping):
+class OpenedProject(Deploying, Optimising, Scheduling, Overseeing, Choosing, Exploring, Repeating, Keeping):
     """One project, with its registered subprojects, its runs and the ways to make new ones."""

@@ -5,7 +5,7 @@ An HPO run ends with one. Materialised alone, it is chosen again, from all runs 
 
 from collections.abc import Iterable
 
-from mlops_assets.assets.launch import Ports, code_for, latest_data_versions
+from mlops_assets.assets.launch import Ports, code_to_run, latest_data_versions
 from mlops_assets.tracking.best import BestConfiguration, BestConfigurations, chosen_by_rule
 from mlops_assets.tracking.evaluations import chosen, evaluations
 from mlops_assets.tracking.registry import Registry
@@ -26,7 +26,7 @@ def choose_again(
     before = BestConfigurations(ports.event_log, project.name).current(wanted)
     tracker = Tracker(ports.event_log, project.name, index_folder(ports.home, project.name))
     data = latest_data_versions(ports.event_log, project.name, wanted)
-    code, _ = code_for(ports, project, PipelineReference.of(project.pipeline), revision)
+    code, _ = code_to_run(ports, project, PipelineReference.of(project.pipeline), revision)
     made: dict[str, BestConfiguration | str] = {}
     for key in wanted:
         where, hpo = f"{project.name}/{key}", registered[key].hpo

@@ -15,6 +15,7 @@ from mlops_assets.assets.request import LifecycleFields, ListedHPOFields, Listed
 from mlops_assets.assets.retraining import RetrainFields, RetrainWalk
 from mlops_assets.assets.settling import Checks
 from mlops_assets.assets.trials import optimise
+from mlops_assets.tracking.retrainings import PROJECT_TAG, RETRAIN_JOB
 from partitions.project import Project
 from resources.configured import MlopsResource
 
@@ -93,7 +94,8 @@ def retrain_job(
         RetrainWalk(project, checks, on_arrival, looked_at).go(context, config, author(), mlops)
 
     @dg.job(
-        name="retrain",
+        name=RETRAIN_JOB,
+        tags={PROJECT_TAG: project.name},
         description="Retrains one stage of the listed subprojects: newest data, model, gates, deployment. What "
         "`mlops deploy`, `mlops retrain` and the schedules start.",
         executor_def=dg.in_process_executor,

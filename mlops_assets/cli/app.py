@@ -24,6 +24,7 @@ from mlops_assets.cli import (
     replay,
     run,
     runs,
+    schedules,
     space,
     status,
 )
@@ -45,6 +46,7 @@ app.command()(history.history)
 app.command()(status.status)
 app.command()(data.data)
 app.command()(space.space)
+app.command()(schedules.schedules)
 app.command()(run.run)
 app.command()(run.train)
 app.command()(hpo.hpo)

@@ -4,12 +4,15 @@ A choice is a materialisation of ``best_config``. Nothing is overwritten: the la
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import dagster as dg
 
 from mlops_assets.learning.choice import Choice
+from mlops_assets.tracking.latest_stored import StoredMaterialization, latest_stored
 from mlops_assets.tracking.record import RunRecord, now
 from partitions.errors import MlopsError
 from partitions.values import Value, digest_of
@@ -50,6 +53,28 @@ class BestConfiguration(Value):
         row = self.model_dump(mode="json", exclude={"project", "parameters", "metrics", "run_ids"})
         row |= {f"params.{name}": value for name, value in self.parameters.items()}
         return row | {f"metrics.{name}": value for name, value in self.metrics.items()}
+
+
+@dataclass(frozen=True)
+class LatestBest:
+    """The choice that holds for one subproject, read when asked for."""
+
+    stored: StoredMaterialization
+
+    @cached_property
+    def chosen(self) -> BestConfiguration:
+        return BestConfiguration.model_validate_json(self.stored.entry(ENTRY))
+
+    def row(self) -> dict[str, Any]:
+        chosen = self.chosen
+        said = {"source": chosen.source, "by": chosen.by, "why": chosen.why}
+        return {"run_id": chosen.run_id, "since": chosen.since.isoformat(), **said, "metrics": chosen.metrics}
+
+
+def latest_best(event_log: EventLog, project: str, subprojects: Iterable[str] | None = None) -> dict[str, LatestBest]:
+    """The choice that holds, of every subproject (or of these) for which anything was chosen; made for 10,000."""
+    found = latest_stored(event_log, (project, ASSET), subprojects)
+    return {key: LatestBest(stored) for key, stored in found.items()}
 
 
 class BestConfigurations:
