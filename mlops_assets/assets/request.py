@@ -15,10 +15,12 @@ class HPOFields(dg.Config):
     """What an HPO run is asked for; whatever is left out takes what is registered.
 
     hpo: fields of the HPO configuration, as in an HPO configuration file. trials, timeout (seconds): the budget.
+    without: fields that are registered and are not to hold (folds, timeout ...): a run config of Dagster holds no null.
     hpo_seed: of the sampler, and of the first run of each trial. resume: go on with HPO runs that did not end.
     """
 
     hpo: dict[str, Any] = {}
+    without: list[str] = []
     trials: int | None = None
     timeout: float | None = None
     hpo_seed: int | None = None
@@ -27,7 +29,8 @@ class HPOFields(dg.Config):
     def asked(self) -> dict[str, Any]:
         """The fields of the HPO configuration that are asked for."""
         budget = {"trials": self.trials, "timeout": self.timeout}
-        return {**self.hpo, **{name: value for name, value in budget.items() if value is not None}}
+        given = {**self.hpo, **{name: value for name, value in budget.items() if value is not None}}
+        return {**dict.fromkeys(self.without), **given}
 
 
 class RunFields(dg.Config):

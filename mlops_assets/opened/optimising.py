@@ -65,7 +65,8 @@ class Optimising(Launching):
         prepare_hpo(self._ports(), self.project, keys, request)
         config = {
             "subprojects": keys,
-            "hpo": asked,
+            "hpo": {name: value for name, value in asked.items() if value is not None},
+            "without": [name for name, value in asked.items() if value is None],
             "hpo_seed": others.get("seed"),
             "data_version": others.get("data_version"),
             "code_version": code_version,

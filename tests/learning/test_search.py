@@ -205,6 +205,14 @@ def test_a_restored_search_goes_on_and_does_not_begin_again(sampler: str) -> Non
     assert all(one.parameters not in before for one in more)
 
 
+def test_what_a_restored_trial_has_is_not_tried_again() -> None:
+    tried = {**BASE, "rate": 0.2, "shape": [1, 2]}
+    search = Search(Question(SPACE, hpo(), BASE), tried=[(tried, "sibling:B6")])
+    search.restore(0, tried, (), None)
+    asked = search.ask()
+    assert asked is not None and (asked.number, asked.origin) == (1, "sampled")
+
+
 def test_a_sampler_that_lacks_a_package_and_an_option_it_refuses_are_said_before_anything_starts() -> None:
     if importlib.util.find_spec("torch") is None:
         with pytest.raises(DeclarationError, match="pip install torch"):

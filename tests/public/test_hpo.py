@@ -49,6 +49,11 @@ def test_its_start_and_its_end_are_events_and_the_configuration_is_tracked(p: Op
     assert last.metadata["hpo_run_id"] == started.hpo_run_id and last.metadata["complete"] == 2
 
 
+def test_a_registered_field_can_be_left_out(p: OpenedProject) -> None:
+    (done,) = p.hpo("a", folds=None, trials=2)
+    assert set(p.runs("a", kind="trial")["fold"].isna()) == {True} and len(done.summary.trials) == 2
+
+
 def test_many_subprojects_interleave_and_each_has_its_own_best(p: OpenedProject) -> None:
     order: list[str] = []
     done = p.hpo(["a", "b"], on_news=lambda news, _: order.append(news.subproject) if news.what == "run" else None)

@@ -93,7 +93,7 @@ def test_interrupted_it_stops_its_workers_and_can_be_resumed(slow: ProjectFolder
     began = time.monotonic()
     said = ended(driver, signal.SIGINT)
     assert time.monotonic() - began < 30 and "Traceback" not in said, said
-    assert driver.returncode == 130
+    assert driver.returncode == 130, said
     slow.mlops("hpo", "a", "--resume")
     is_complete(slow, ["a"])
 

@@ -162,6 +162,7 @@ class Search:
         self._skipped.add(number)
         if params is None:
             return False
+        self._first = [one for one in self._first if self.dimensions.known(one[0]) != params]
         while self.question.hpo.sampler == "qmc" and self._used <= number:  # these points are not to come again
             self._study.tell(self._ask(self._used, None)[0], state=_pruned())
             self._used += 1
