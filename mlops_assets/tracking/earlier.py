@@ -18,7 +18,7 @@ measured with, one more categorical dimension for the sampler, which asks only f
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlops_assets.learning.evaluation import Evaluation
@@ -33,7 +33,7 @@ from mlops_assets.learning.transfer import (
     to_try,
     within,
 )
-from mlops_assets.tracking.best import BestConfigurations
+from mlops_assets.tracking.best import BestConfiguration, BestConfigurations
 from mlops_assets.tracking.evaluations import configuration_digest, evaluations
 from mlops_assets.tracking.record import Digests, fingerprint
 from mlops_assets.tracking.run_query import RunQuery
@@ -44,7 +44,8 @@ from partitions.search_space import SearchSpace
 from partitions.values import canonical_json
 
 OWN = "earlier"
-MOST_SIBLINGS = 50
+MOST_SIBLINGS = 20
+MOST_REMEMBERED = 2000
 HERE = ""
 
 
@@ -103,10 +104,22 @@ class Earlier:
         return tuple(dict.fromkeys([HERE, *(one.circumstance for one in self.told)]))
 
 
+# What siblings have judged, by metric and subproject.
+Remembered = dict[tuple[str, str], list[Evaluation]]
+
+
 def earlier(
-    tracker: Tracker, best: BestConfigurations, asked: Asked, siblings: Mapping[str, Mapping[str, str]]
+    tracker: Tracker,
+    best: BestConfigurations,
+    asked: Asked,
+    siblings: Mapping[str, Mapping[str, str]],
+    remembered: Remembered | None = None,
 ) -> Earlier:
-    """What is known for ``asked``. ``siblings``: the tags of the project's subprojects by key, its own included."""
+    """What is known for ``asked``. ``siblings``: the tags of the project's subprojects by key, its own included.
+
+    ``remembered``: what was found of siblings before, for a launch of many subprojects that are each other's siblings;
+    it is filled, and what it holds is not looked up again.
+    """
     hpo = asked.hpo
     own = _evaluations(tracker, hpo.metric, (asked.subproject,))
     if hpo.reuse == "none":
@@ -115,7 +128,9 @@ def earlier(
     offers = _of_others(asked, own) if hpo.reuse != "none" else []
     if hpo.transfer == "siblings":
         goal = Goal(asked.space, asked.base, hpo.direction, siblings.get(asked.subproject, {}), own)
-        offers += offered_by(goal, _siblings(tracker, best, asked, siblings))
+        found = _siblings(tracker, asked, siblings, {} if remembered is None else remembered)
+        chosen = best.current(found) if found else {}
+        offers += offered_by(goal, {key: replace(one, chosen=_chosen(chosen, key)) for key, one in found.items()})
     known = [one.parameters for one in told if one.circumstance == HERE]
     return Earlier(tuple(told), tuple(to_try(offers, known, hpo.trials)), _results(tracker, asked))
 
@@ -178,20 +193,26 @@ def _same_subproject(asked: Asked, one: Evaluation) -> bool:
     return one.fingerprints[0] == fingerprint(one.code_version, one.data_version, digests, one.seeds[0], fold)
 
 
+def _chosen(chosen: Mapping[str, BestConfiguration], key: str) -> Mapping[str, Any] | None:
+    return chosen[key].parameters if key in chosen else None
+
+
 def _siblings(
-    tracker: Tracker, best: BestConfigurations, asked: Asked, siblings: Mapping[str, Mapping[str, str]]
+    tracker: Tracker, asked: Asked, siblings: Mapping[str, Mapping[str, str]], remembered: Remembered
 ) -> dict[str, Sibling]:
     """The other subprojects with what they have judged; of thousands, those that have the most tags in common."""
     tags = siblings.get(asked.subproject, {})
     keys = [key for key in siblings if key != asked.subproject]
     keys = sorted(keys, key=lambda key: (-similarity((tags, siblings[key]), (), ()), key))[:MOST_SIBLINGS]
-    if not keys:
-        return {}
-    chosen = best.current(keys)
-    judged: dict[str, list[Evaluation]] = {key: [] for key in keys}
-    for one in _evaluations(tracker, asked.hpo.metric, tuple(keys)):
-        judged[one.subproject].append(one)
-    return {key: Sibling(siblings[key], judged[key], chosen[key].parameters if key in chosen else None) for key in keys}
+    metric = asked.hpo.metric
+    new = [key for key in keys if (metric, key) not in remembered]
+    if len(remembered) + len(new) > MOST_REMEMBERED:
+        remembered.clear()
+        new = keys
+    remembered |= {(metric, key): [] for key in new}
+    for one in _evaluations(tracker, metric, tuple(new)) if new else ():
+        remembered[metric, one.subproject].append(one)
+    return {key: Sibling(siblings[key], remembered[metric, key]) for key in keys}
 
 
 def _best(some: Iterable[Evaluation], hpo: HPO) -> list[dict[str, Any]]:

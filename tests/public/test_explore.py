@@ -111,3 +111,12 @@ def test_a_space_shows_what_was_sampled_by_whatever_run(p: OpenedProject) -> Non
     assert json.dumps(found.row()) and len(found.table) == 2 and "<table" in found._repr_html_()
     with pytest.raises(UnknownName, match="unknown subproject 'z'"):
         p.space("z")
+
+
+def test_of_many_subprojects_at_once_only_tables_are_kept(p: OpenedProject) -> None:
+    from mlops_assets.tracking.exploring.hpo_report import shown_metadata
+    from mlops_assets.tracking.hpo_run import HPORuns
+
+    (done,) = p.hpo("a", trials=2)
+    (run,) = HPORuns(p.event_log, "lines").started(["a"])
+    assert set(shown_metadata(run, done.summary, ())) == {"configuration", "best_trials"}

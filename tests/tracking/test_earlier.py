@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.tracking.best import BestConfigurations
-from mlops_assets.tracking.earlier import Asked, Earlier, earlier
+from mlops_assets.tracking.earlier import Asked, Earlier, Remembered, earlier
 from mlops_assets.tracking.record import Digests, RunRecord, fingerprint
 from mlops_assets.tracking.tracker import Tracker
 from partitions.hpo import HPO
@@ -175,3 +175,13 @@ def test_digests_of_configurations_are_those_of_run_configurations() -> None:
     for folds, fold in ((None, None), (5, 3)):
         stated = RunConfiguration(params=params, folds=folds, fold=fold)
         assert configuration_digest(canonical_json(params), folds, fold) == stated.digest
+
+
+def test_of_a_launch_siblings_are_looked_up_once(tracker: Tracker) -> None:
+    log_runs(tracker.event_log, trial(0.6, 1.0, subproject="B6"), "trials")
+    best = BestConfigurations(tracker.event_log, PROJECT)
+    remembered: Remembered = {}
+    first = earlier(tracker, best, asked(), TAGS, remembered)
+    log_runs(tracker.event_log, trial(0.7, 0.1, 1, subproject="B6"), "trials")
+    assert earlier(tracker, best, asked(), TAGS, remembered) == first
+    assert tried(earlier(tracker, best, asked(), TAGS)) == [(0.7, "sibling:B6"), (0.6, "sibling:B6")]
