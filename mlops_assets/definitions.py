@@ -2,11 +2,11 @@
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.configuration import configuration_spec
 from mlops_assets.assets.deployment import deployment_specs
 from mlops_assets.assets.experiments import experiments_spec
 from mlops_assets.assets.lifecycle import lifecycle_asset
-from mlops_assets.assets.settling import Checks
 from mlops_assets.automation.jobs import experiment_job, optimise_job, promote_job, retrain_job, train_job
 from mlops_assets.automation.messages_sensor import MessagesPorts, messages_sensor
 from mlops_assets.automation.retraining_sensor import RetrainingPorts, retraining_sensor

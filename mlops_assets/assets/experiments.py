@@ -10,10 +10,10 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import DatasetChecks
 from mlops_assets.assets.events import dataset_made, experiment_events
 from mlops_assets.assets.following import OnArrival, Progress, follow, ignored, raise_if_failed
 from mlops_assets.assets.launch import Ports, launch
-from mlops_assets.assets.lifecycle import DatasetChecks
 from mlops_assets.assets.request import ListedRunFields
 from mlops_assets.assets.way import Arrived
 from partitions.dynamic import subproject_partitions

@@ -8,11 +8,12 @@ cluster (``trials.py``), each from its data to the model of its best configurati
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import dagster as dg
 
 from mlops_assets.assets.best_config import choose_again
+from mlops_assets.assets.check_ports import DatasetChecks
 from mlops_assets.assets.events import Materialized, dataset_made, metrics_made, model_made, not_made
 from mlops_assets.assets.following import OnArrival, Progress, follow, ignored, raise_if_failed
 from mlops_assets.assets.launch import Ports, Request, launch
@@ -21,7 +22,6 @@ from mlops_assets.assets.optimising.lane import News
 from mlops_assets.assets.request import LifecycleFields
 from mlops_assets.assets.trials import TrialsWalk, optimised
 from mlops_assets.assets.way import Arrived
-from mlops_assets.quality.expectations import DataVerdict
 from mlops_assets.tracking.best import chosen_event
 from mlops_assets.tracking.record import RunRecord
 from partitions.dynamic import subproject_partitions
@@ -34,16 +34,6 @@ from resources.event_storage.entries import AssetEvent, NotMade, RunStep
 ALL = ("dataset", "trials", "best_config", "model", "metrics")
 # What a training is without HPO: of these a fleet makes new ones every night.
 STEPS = ("dataset", "model", "metrics")
-
-
-class DatasetChecks(Protocol):
-    """The asset checks on a project's dataset. Stated by mlops_assets.checks, the one place that makes checks."""
-
-    specs: list[dg.AssetCheckSpec]
-
-    def evaluation(self, verdict: DataVerdict, partition: str) -> dg.AssetCheckEvaluation: ...
-
-    def result(self, verdict: DataVerdict) -> dg.AssetCheckResult: ...
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,15 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import Checks, DatasetChecks
 from mlops_assets.assets.configuration import author
 from mlops_assets.assets.experiments import ExperimentWalk
 from mlops_assets.assets.following import OnArrival
-from mlops_assets.assets.lifecycle import STEPS, DatasetChecks, LifecycleWalk, Selection
+from mlops_assets.assets.lifecycle import STEPS, LifecycleWalk, Selection
 from mlops_assets.assets.optimising.board import OnNews, unheard
 from mlops_assets.assets.promoting import PromoteFields, PromoteWalk
 from mlops_assets.assets.request import LifecycleFields, ListedHPOFields, ListedRunFields
 from mlops_assets.assets.retraining import RetrainFields, RetrainWalk
-from mlops_assets.assets.settling import Checks
 from mlops_assets.assets.trials import optimise
 from mlops_assets.tracking.retrainings import PROJECT_TAG, RETRAIN_JOB
 from partitions.project import Project
