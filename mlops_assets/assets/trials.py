@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.assets.events import dataset_made, metrics_made, model_made, not_made, trial_event
+from mlops_assets.assets.events import dataset_made, metrics_made, model_made, not_made, trial_event, unmade
 from mlops_assets.assets.following import raise_if_any
 from mlops_assets.assets.launch import Ports
 from mlops_assets.assets.optimising.beginning import Begin
@@ -112,7 +112,7 @@ class TrialsWalk:
                 else:
                     yield not_made(dg.AssetKey([name, "model"]), record)
         if news.error is not None:
-            yield from (NotMade((name, step), news.subproject) for step in self._not_reached(news))
+            yield from unmade(name, self._not_reached(news), news.subproject)
 
     def _shown(self, news: News) -> Mapping[str, Any]:
         """What people see of an HPO run in the web UI, beside its figures."""
