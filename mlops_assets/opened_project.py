@@ -4,6 +4,7 @@ from pathlib import Path
 
 from mlops_assets.assets.launch import remember_code
 from mlops_assets.opened.choosing import Choosing
+from mlops_assets.opened.exploring import Exploring
 from mlops_assets.opened.keeping import Keeping
 from mlops_assets.opened.launching import RunsFailed as RunsFailed
 from mlops_assets.opened.optimising import HPOFailed as HPOFailed
@@ -24,5 +25,5 @@ def open_project(name: str | None = None, home: str | Path | None = None) -> "Op
     return opened
 
 
-class OpenedProject(Optimising, Overseeing, Choosing, Repeating, Keeping):
+class OpenedProject(Optimising, Overseeing, Choosing, Exploring, Repeating, Keeping):
     """One project, with its registered subprojects, its runs and the ways to make new ones."""

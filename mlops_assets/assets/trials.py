@@ -22,15 +22,18 @@ from mlops_assets.assets.request import LifecycleFields, ListedHPOFields
 from mlops_assets.assets.stream import Stream
 from mlops_assets.quality.expectations import DataVerdict
 from mlops_assets.tracking.best import chosen_event
+from mlops_assets.tracking.exploring.hpo_report import shown_metadata
 from mlops_assets.tracking.hpo_run import HPORuns, ended_events, started_event
 from mlops_assets.tracking.registry import Registry
 from partitions.errors import MlopsError
 from partitions.project import Project
+from resources.artifacts import ArtifactStore
 from resources.configured import MlopsResource
 from resources.event_log import EventLog
 from resources.event_storage.entries import AssetEvent, NotMade, RunStep
 
 SECONDS_BETWEEN_LINES = 5.0
+MOST_DRAWN = 20
 Evaluate = Callable[[DataVerdict, str], dg.AssetCheckEvaluation]
 
 
@@ -39,12 +42,14 @@ class TrialsWalk:
     """One execution: HPO runs of many subprojects. ``steps``: the assets that are selected.
 
     ``evaluation``: the verdict on a dataset as an event. ``on_news`` hears of what happened once it is logged.
+    ``pages``: where reports with plots are stored; None draws none.
     """
 
     project: Project
     steps: frozenset[str]
     evaluation: Evaluate
     on_news: OnNews = unheard
+    pages: ArtifactStore | None = None
     told_at: float = field(default_factory=monotonic)
 
     def go(self, context: Any, ports: Ports, keys: list[str], request: HPORequest) -> Board:
@@ -54,6 +59,7 @@ class TrialsWalk:
         trials = sum(start.run.configuration.trials for start in starts)
         board = Board(len(starts), trials, starts[0].run.configuration.metric if starts else "")
         log, step = EventLog(context.instance), RunStep.of(context)
+        self.pages = ArtifactStore(ports.home.artifacts_url) if len(starts) <= MOST_DRAWN else None
 
         def handle(batch: list[News]) -> None:
             log.store((event for news in batch for event in self._events(news)), step)
@@ -110,7 +116,9 @@ class TrialsWalk:
 
     def _shown(self, news: News) -> Mapping[str, Any]:
         """What people see of an HPO run in the web UI, beside its figures."""
-        return {}
+        if news.run is None or news.conclusion is None:
+            return {}
+        return shown_metadata(news.run, news.conclusion.summary, news.conclusion.evaluations, self.pages)
 
     def _not_reached(self, news: News) -> Iterable[str]:
         reached = {"dataset"} if news.what != "data" or (news.arrived and news.arrived.snapshot) else set()

@@ -22,6 +22,7 @@ from mlops_assets.cli import (
     replay,
     run,
     runs,
+    space,
     status,
 )
 from partitions.errors import MlopsError
@@ -41,6 +42,7 @@ app.command()(apply.apply)
 app.command()(history.history)
 app.command()(status.status)
 app.command()(data.data)
+app.command()(space.space)
 app.command()(run.run)
 app.command()(run.train)
 app.command()(hpo.hpo)

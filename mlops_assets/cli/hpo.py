@@ -1,9 +1,11 @@
 """``mlops hpo``: find better parameters, with every trial tracked."""
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from mlops_assets.cli.options import (
     AllOption,
@@ -19,6 +21,9 @@ from mlops_assets.opened.optimising import Optimised
 from partitions.errors import MlopsError
 from partitions.hpo import hpo_fields
 
+if TYPE_CHECKING:
+    from mlops_assets.learning.exploring.journal import Exported
+
 EXPLAINED = 20
 
 
@@ -31,6 +36,10 @@ def hpo(
     timeout: Annotated[float | None, typer.Option(help="Seconds after which no new trial begins.")] = None,
     code_version: Annotated[str | None, typer.Option(help="A commit, branch or tag to optimise instead.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last HPO run that did not end.")] = False,
+    export: Annotated[
+        Path | None,
+        typer.Option(help="Optimise nothing: write what is tracked as a journal that optuna-dashboard opens."),
+    ] = None,
     tag: TagOption = None,
     everything: AllOption = False,
     project: ProjectOption = None,
@@ -44,6 +53,11 @@ def hpo(
     keys = chosen(p, subprojects, tag, everything)
     fields: dict[str, Any] = hpo_fields(_text(config), str(config)) if config is not None else {}
     fields |= {name: value for name, value in (("trials", trials), ("timeout", timeout)) if value is not None}
+    if export is not None:
+        if fields or resume or code_version is not None:
+            raise MlopsError("--export writes what is tracked and optimises nothing: give it only subprojects")
+        _print_exported(p.export_journal(keys, export), export, as_json)
+        return
     if resume and fields:
         raise MlopsError(f"--resume goes on as it began: leave out {', '.join(fields)}, or begin a new HPO run")
     failed: dict[str, str] = {}
@@ -102,6 +116,18 @@ def _print(done: list[Optimised]) -> None:
     for one in done[:EXPLAINED]:
         console.print(f"{one.subproject}: {row_of(one)['reason']}", highlight=False, markup=False)
     console.print("each run: mlops runs --kind trial; what `mlops train` takes now: mlops best", highlight=False)
+
+
+def _print_exported(studies: "list[Exported]", file: Path, as_json: bool) -> None:
+    if as_json:
+        print_json([asdict(study) for study in studies])
+        return
+    columns = ["study", "trials", "pruned", "left out"]
+    rows = [(escape(study.name), study.trials, study.pruned, study.left_out) for study in studies]
+    print_table("", columns, rows, numbers=columns[1:])
+    if any(study.left_out for study in studies):
+        console.print("left out: configurations judged on other seeds or folds than most", highlight=False)
+    console.print(f"written to {file}; to look at it: optuna-dashboard {file}", highlight=False, markup=False)
 
 
 def _text(file: Path) -> str:

@@ -2,13 +2,16 @@
 
 import math
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from partitions.values import canonical_json
 
 Pair = tuple[int, int | None, str | None]
+# Of thousands of runs with a seed each, not every set of seeds is looked at.
+MOST_SETS = 50
 
 
 @dataclass(frozen=True)
@@ -56,10 +59,25 @@ class Evaluation:
         splits = self.splits or (None,) * self.n
         return tuple(zip(self.seeds, self.folds, splits, strict=True))
 
-    @property
-    def judged_on(self) -> tuple[Any, ...]:
-        """Evaluations that have this in common may be compared by their means."""
-        return (self.subproject, self.code_version, self.data_version, self.metric, self.fold_count, self.pairs)
+    def on(self, pairs: frozenset[Pair]) -> "Evaluation | None":
+        """The same, judged on these alone; None where it was not judged on all of them."""
+        held = self.pairs
+        if not pairs <= set(held):
+            return None
+        if len(pairs) == self.n:
+            return self
+        kept = [place for place, pair in enumerate(held) if pair in pairs]
+        lists = ("values", "run_ids", "seeds", "folds", "splits", "fingerprints")
+        held_by = {name: getattr(self, name) for name in lists}
+        fewer: dict[str, Any] = {name: tuple(held[n] for n in kept) for name, held in held_by.items() if held}
+        return replace(self, **fewer)
+
+    def whole(self) -> frozenset[Pair]:
+        """What it was judged on, but for seeds of which a fold is missing: a trial that was pruned, or is under way."""
+        if self.fold_count is None:
+            return frozenset(self.pairs)
+        folds = Counter(self.seeds)
+        return frozenset(pair for pair in self.pairs if folds[pair[0]] == self.fold_count)
 
     def score(self, direction: str) -> float:
         """The mean, turned so that smaller is better."""
@@ -79,16 +97,36 @@ def best_first(evaluations: Iterable[Evaluation], direction: str) -> list[Evalua
 
 
 def comparable(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
-    """The largest part that was judged on the same seeds, folds and rows, of those judged on most of them.
+    """The configurations of one subproject, code version and data version that were judged on the same seeds, folds and
+    rows, each by its runs on these alone.
 
-    So a configuration that was run once, or whose trial was pruned, never stands beside one that was judged in full.
+    Of several such sets the one with the most runs behind it; one run each only where there is nothing better. So a
+    configuration that was run once, or whose trial was pruned, never stands beside one that was judged in full.
     """
-    parts: dict[tuple[Any, ...], list[Evaluation]] = {}
-    for evaluation in evaluations:
-        parts.setdefault(evaluation.judged_on, []).append(evaluation)
-    # Of parts of one size the one with the newest run: ids are sorted by time.
-    return max(parts.values(), key=lambda part: (part[0].n, len(part), _newest(part)), default=[])
+    groups: dict[tuple[Any, ...], list[Evaluation]] = {}
+    for one in evaluations:
+        groups.setdefault((one.subproject, one.code_version, one.data_version, one.metric), []).append(one)
+    return max(map(judged_alike, groups.values()), key=_weight, default=[])
 
 
-def _newest(evaluations: Sequence[Evaluation]) -> str:
-    return max(run_id for evaluation in evaluations for run_id in evaluation.run_ids)
+def judged_alike(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
+    """As ``comparable``, where code and data may differ as long as the rows they were judged on do not."""
+    listed = list(evaluations)
+    sets: Counter[tuple[int | None, frozenset[Pair]]] = Counter()
+    for one in listed:
+        # A set that lacks folds counts only where no other is there.
+        sets[one.fold_count, one.whole() or frozenset(one.pairs)] += 1
+    whole = {(one.fold_count, one.whole()) for one in listed if one.whole()}
+    likely = [key for key, _ in sets.most_common() if not whole or key in whole][:MOST_SETS]
+    found = []
+    for count, pairs in likely:
+        restricted = [one.on(pairs) for one in listed if one.fold_count == count]
+        found.append([one for one in restricted if one is not None])
+    return max(found, key=_weight, default=[])
+
+
+def _weight(alike: Sequence[Evaluation]) -> tuple[bool, int, str]:
+    if not alike:
+        return False, 0, ""
+    newest = max(run_id for one in alike for run_id in one.run_ids)  # ids are sorted by time
+    return alike[0].n > 1, alike[0].n * len(alike), newest

@@ -3,6 +3,7 @@ subprojects, never results."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mlops_assets.learning.evaluation import Evaluation, best_first, comparable
@@ -12,7 +13,53 @@ from partitions.values import canonical_json
 # How many common configurations weigh as much as the tags do.
 TAGS_WEIGH = 3
 FEWEST_IN_COMMON = 3
+# The best configurations of each sibling that are offered, and the share of the budget that all offers may take.
+BEST_OF_EACH = 3
+SHARE = 0.5
 Parameters = dict[str, Any]
+Offer = tuple[str, list[Parameters]]
+
+
+@dataclass(frozen=True)
+class Sibling:
+    """What is known of another subproject. chosen: what is considered best of it, if anything was chosen."""
+
+    tags: Mapping[str, str]
+    evaluations: Sequence[Evaluation]
+    chosen: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A search that may try configurations from elsewhere first. own: what is known of its own subproject."""
+
+    space: SearchSpace
+    base: Mapping[str, Any]
+    direction: str
+    tags: Mapping[str, str]
+    own: Sequence[Evaluation] = ()
+
+
+def offered_by(goal: Goal, siblings: Mapping[str, Sibling]) -> list[Offer]:
+    """The best configurations of each sibling as points of the search, the most similar sibling first."""
+    alike = {key: similarity((goal.tags, one.tags), goal.own, one.evaluations) for key, one in siblings.items()}
+    offers = []
+    for key in sorted(siblings, key=lambda key: (-alike[key], key)):
+        sibling = siblings[key]
+        found = [dict(sibling.chosen)] if sibling.chosen is not None else []
+        found += best_configurations(sibling.evaluations, goal.direction, BEST_OF_EACH)
+        if found:
+            points = [fitted(goal.space, goal.base, configuration) for configuration in found]
+            offers.append((f"sibling:{key}", points[:BEST_OF_EACH]))
+    return offers
+
+
+def to_try(offers: Sequence[Offer], known: Iterable[Mapping[str, Any]], trials: int) -> list[tuple[Parameters, str]]:
+    """What is tried first, and where each comes from: the first of each source in their order, then the second of each;
+    none twice, none that is known, and not more than a share of the budget."""
+    marks = {canonical_json(dict(configuration)) for configuration in known}
+    worth = [one for one in in_turn(offers) if canonical_json(one[0]) not in marks]
+    return worth[: max(1, int(trials * SHARE))]
 
 
 def within(space: SearchSpace, base: Mapping[str, Any], parameters: Mapping[str, Any]) -> Parameters | None:
@@ -74,14 +121,14 @@ def agreement(own: Iterable[Evaluation], other: Iterable[Evaluation]) -> tuple[i
     return len(both), float(kendalltau(first, second).statistic)
 
 
-def in_turn(offers: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], most: int) -> list[tuple[Parameters, str]]:
+def in_turn(offers: Sequence[tuple[str, Sequence[Mapping[str, Any]]]]) -> list[tuple[Parameters, str]]:
     """The first configuration of each source in their order, then the second of each ...: each once."""
     taken: dict[str, tuple[Parameters, str]] = {}
     for offered in itertools.zip_longest(*(configurations for _, configurations in offers)):
         for (origin, _), configuration in zip(offers, offered, strict=True):
             if configuration is not None:
                 taken.setdefault(canonical_json(dict(configuration)), (dict(configuration), origin))
-    return list(taken.values())[:most]
+    return list(taken.values())
 
 
 def best_configurations(evaluations: Iterable[Evaluation], direction: str, most: int) -> list[Parameters]:

@@ -47,7 +47,7 @@ class BestConfiguration(Value):
 
     def row(self) -> dict[str, Any]:
         """The choice as a flat row, for tables and ``--json``."""
-        row = self.model_dump(mode="json", exclude={"project", "parameters", "metrics", "run_ids"})
+        row = self.model_dump(mode="json", exclude={"project", "parameters", "metrics"})
         row |= {f"params.{name}": value for name, value in self.parameters.items()}
         return row | {f"metrics.{name}": value for name, value in self.metrics.items()}
 

@@ -18,12 +18,22 @@ measured with, one more categorical dimension for the sampler, which asks only f
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mlops_assets.learning.evaluation import Evaluation
-from mlops_assets.learning.transfer import best_configurations, fitted, in_turn, similarity, within
-from mlops_assets.tracking.best import BestConfigurations
+from mlops_assets.learning.transfer import (
+    BEST_OF_EACH,
+    Goal,
+    Sibling,
+    best_configurations,
+    fitted,
+    offered_by,
+    similarity,
+    to_try,
+    within,
+)
+from mlops_assets.tracking.best import BestConfiguration, BestConfigurations
 from mlops_assets.tracking.evaluations import configuration_digest, evaluations
 from mlops_assets.tracking.record import Digests, fingerprint
 from mlops_assets.tracking.run_query import RunQuery
@@ -34,8 +44,8 @@ from partitions.search_space import SearchSpace
 from partitions.values import canonical_json
 
 OWN = "earlier"
-MOST_SIBLINGS = 50
-BEST_OF_EACH = 3
+MOST_SIBLINGS = 20
+MOST_REMEMBERED = 2000
 HERE = ""
 
 
@@ -44,7 +54,8 @@ class Asked:
     """What a search is over: what its own runs will have in common.
 
     base: complete parameters; those that ``space`` does not sample stay so. seed: of the first run of a trial; with
-    several seeds the next ones. subproject_digest: of the registered configuration; None trusts the data version.
+    several seeds the next ones. subproject_digest: ``config_digest`` of what is registered; None trusts the data
+    version to tell of a change.
     """
 
     subproject: str
@@ -93,38 +104,59 @@ class Earlier:
         return tuple(dict.fromkeys([HERE, *(one.circumstance for one in self.told)]))
 
 
+# What siblings have judged, by metric and subproject.
+Remembered = dict[tuple[str, str], list[Evaluation]]
+
+
 def earlier(
-    tracker: Tracker, best: BestConfigurations, asked: Asked, siblings: Mapping[str, Mapping[str, str]]
+    tracker: Tracker,
+    best: BestConfigurations,
+    asked: Asked,
+    siblings: Mapping[str, Mapping[str, str]],
+    remembered: Remembered | None = None,
 ) -> Earlier:
-    """What is known for ``asked``. ``siblings``: the tags of the project's subprojects by key, its own included."""
+    """What is known for ``asked``. ``siblings``: the tags of the project's subprojects by key, its own included.
+
+    ``remembered``: what was found of siblings before, for a launch of many subprojects that are each other's siblings;
+    it is filled, and what it holds is not looked up again.
+    """
     hpo = asked.hpo
     own = _evaluations(tracker, hpo.metric, (asked.subproject,))
     if hpo.reuse == "none":
         own = [one for one in own if asked.hpo_run_id is not None and asked.hpo_run_id in one.parents]
     told = _told(asked, own)
-    known = {canonical_json(one.parameters) for one in told if one.circumstance == HERE}
     offers = _of_others(asked, own) if hpo.reuse != "none" else []
     if hpo.transfer == "siblings":
-        offers += _of_siblings(tracker, best, asked, siblings, own)
-    most = max(1, hpo.trials // 2)
-    tried = [(c, origin) for c, origin in in_turn(offers, most + len(known)) if canonical_json(c) not in known]
-    return Earlier(tuple(told), tuple(tried[:most]), _results(tracker, asked))
+        goal = Goal(asked.space, asked.base, hpo.direction, siblings.get(asked.subproject, {}), own)
+        found = _siblings(tracker, asked, siblings, {} if remembered is None else remembered)
+        chosen = best.current(found) if found else {}
+        offers += offered_by(goal, {key: replace(one, chosen=_chosen(chosen, key)) for key, one in found.items()})
+    known = [one.parameters for one in told if one.circumstance == HERE]
+    return Earlier(tuple(told), tuple(to_try(offers, known, hpo.trials)), _results(tracker, asked))
 
 
 def _told(asked: Asked, own: Iterable[Evaluation]) -> list[Told]:
     told = []
     for one in own:
-        circumstance, point = _meaning(asked, one), within(asked.space, asked.base, one.parameters)
-        if circumstance is not None and point is not None:
-            told.append(Told(one, point, circumstance))
+        judged, point = _as_judged_here(asked, one), within(asked.space, asked.base, one.parameters)
+        if judged is None or point is None:
+            continue
+        circumstance = _circumstance(asked, judged)
+        if circumstance is not None:
+            told.append(Told(judged, point, circumstance))
     return told
 
 
-def _meaning(asked: Asked, one: Evaluation) -> str | None:
-    """The circumstance under which a value is told; None where it is not."""
-    judged = {(seed, fold) for seed, fold, _ in one.pairs}
-    if judged != asked.pairs or (one.fold_count or None) != asked.hpo.folds:
+def _as_judged_here(asked: Asked, one: Evaluation) -> Evaluation | None:
+    """The evaluation on the seeds and folds of this search alone; None where it lacks one of them."""
+    if (one.fold_count or None) != asked.hpo.folds:
         return None
+    pairs = frozenset(pair for pair in one.pairs if pair[:2] in asked.pairs)
+    return one.on(pairs) if len(pairs) == len(asked.pairs) else None
+
+
+def _circumstance(asked: Asked, one: Evaluation) -> str | None:
+    """The circumstance under which a value is told; None where it is not."""
     code, data = one.code_version == asked.code_version, one.data_version == asked.data_version
     reuse = asked.hpo.reuse
     if code and data:
@@ -143,9 +175,10 @@ def _of_others(asked: Asked, own: Iterable[Evaluation]) -> list[tuple[str, list[
     """
     groups: dict[tuple[str, str | None], list[Evaluation]] = {}
     for one in own:
+        judged = _as_judged_here(asked, one)
         here = (one.code_version, one.data_version) == (asked.code_version, asked.data_version)
-        begun = here and {(seed, fold) for seed, fold, _ in one.pairs} < asked.pairs
-        if _meaning(asked, one) is None and not begun:
+        begun = here and {pair[:2] for pair in one.pairs} < asked.pairs
+        if (judged is None or _circumstance(asked, judged) is None) and not begun:
             groups.setdefault((one.code_version, one.data_version), []).append(one)
     newest_first = sorted(groups.values(), key=lambda group: max(max(one.run_ids) for one in group), reverse=True)
     return [(OWN, [fitted(asked.space, asked.base, c) for c in _best(group, asked.hpo)]) for group in newest_first]
@@ -160,32 +193,26 @@ def _same_subproject(asked: Asked, one: Evaluation) -> bool:
     return one.fingerprints[0] == fingerprint(one.code_version, one.data_version, digests, one.seeds[0], fold)
 
 
-def _of_siblings(
-    tracker: Tracker,
-    best: BestConfigurations,
-    asked: Asked,
-    siblings: Mapping[str, Mapping[str, str]],
-    own: list[Evaluation],
-) -> list[tuple[str, list[dict[str, Any]]]]:
-    """The best configurations of each sibling, most similar first. Of thousands only those with the most tags in common
-    are looked at."""
+def _chosen(chosen: Mapping[str, BestConfiguration], key: str) -> Mapping[str, Any] | None:
+    return chosen[key].parameters if key in chosen else None
+
+
+def _siblings(
+    tracker: Tracker, asked: Asked, siblings: Mapping[str, Mapping[str, str]], remembered: Remembered
+) -> dict[str, Sibling]:
+    """The other subprojects with what they have judged; of thousands, those that have the most tags in common."""
     tags = siblings.get(asked.subproject, {})
     keys = [key for key in siblings if key != asked.subproject]
     keys = sorted(keys, key=lambda key: (-similarity((tags, siblings[key]), (), ()), key))[:MOST_SIBLINGS]
-    if not keys:
-        return []
-    chosen = best.current(keys)
-    judged: dict[str, list[Evaluation]] = {key: [] for key in keys}
-    for one in _evaluations(tracker, asked.hpo.metric, tuple(keys)):
-        judged[one.subproject].append(one)
-    alike = {key: similarity((tags, siblings[key]), own, judged[key]) for key in keys}
-    offers = []
-    for key in sorted(keys, key=lambda key: (-alike[key], key)):
-        found = [chosen[key].parameters] if key in chosen else []
-        found += _best(judged[key], asked.hpo)
-        if found:
-            offers.append((f"sibling:{key}", [fitted(asked.space, asked.base, c) for c in found[:BEST_OF_EACH]]))
-    return offers
+    metric = asked.hpo.metric
+    new = [key for key in keys if (metric, key) not in remembered]
+    if len(remembered) + len(new) > MOST_REMEMBERED:
+        remembered.clear()
+        new = keys
+    remembered |= {(metric, key): [] for key in new}
+    for one in _evaluations(tracker, metric, tuple(new)) if new else ():
+        remembered[metric, one.subproject].append(one)
+    return {key: Sibling(siblings[key], remembered[metric, key]) for key in keys}
 
 
 def _best(some: Iterable[Evaluation], hpo: HPO) -> list[dict[str, Any]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlops_assets.learning.choice import Choice, choose, within_noise
 from mlops_assets.learning.evaluation import Evaluation as Evaluation
+from mlops_assets.learning.evaluation import comparable
 from mlops_assets.tracking.columns import EVENT_ID, Column, Type, restored
 from mlops_assets.tracking.run_query import RunQuery, View, selection
 from mlops_assets.tracking.tracker import Tracker
@@ -70,9 +71,10 @@ def weighed(tracker: Tracker, some: Iterable[Evaluation]) -> list[Evaluation]:
 
 def chosen(tracker: Tracker, some: Sequence[Evaluation], direction: str, rule: str) -> Choice:
     """The best of these by a rule (see ``learning.choice``). Only those in question are read from the event log."""
-    near = {evaluation.run_ids for evaluation in within_noise(some, direction)} if rule != "best-mean" else set()
-    costs = {e.run_ids: e for e in weighed(tracker, [e for e in some if e.run_ids in near])}
-    return choose([costs.get(evaluation.run_ids, evaluation) for evaluation in some], direction, rule)
+    alike = comparable(some)
+    near = within_noise(alike, direction) if rule != "best-mean" else []
+    costs = {one.run_ids: one for one in weighed(tracker, near)}
+    return choose([costs.get(one.run_ids, one) for one in alike], direction, rule)
 
 
 def _ask(

@@ -104,3 +104,33 @@ def test_the_choice_is_within_the_noise_of_the_best_and_no_simpler_one_is(
     assert chosen in near and chosen.model_bytes == min(one.model_bytes or 0.0 for one in near)
     assert {named(one) for one in within_noise(all_of_them, direction)} == {named(one) for one in near}
     assert choose(list(reversed(all_of_them)), direction, "best-mean").evaluation == best, "the order does not matter"
+
+
+def on_seeds(name: str, seeds: list[int], value: float) -> Evaluation:
+    """Two folds on each seed; a seed from 100 on lacks the second."""
+    pairs = [(seed, fold) for seed in seeds for fold in range(2) if not (seed >= 100 and fold)]
+    return evaluation(
+        name,
+        [value + seed + fold for seed, fold in pairs],
+        seeds=tuple(seed for seed, _ in pairs),
+        folds=tuple(fold for _, fold in pairs),
+        fold_count=2,
+    )
+
+
+def test_of_runs_with_more_seeds_only_those_that_all_have_count() -> None:
+    many = [on_seeds(str(n), [0], float(n)) for n in range(5)]
+    also = [on_seeds("also", [0, 7], -1.0), on_seeds("begun", [0, 107], 9.0)]
+    other = on_seeds("other", [7], 0.0)
+    alike = comparable([*many, *also, other])
+    assert {named(one) for one in alike} == {"0", "1", "2", "3", "4", "also", "begun"}
+    assert {one.seeds for one in alike} == {(0, 0)} and {one.n for one in alike} == {2}
+    assert choose([*many, *also, other], "minimize", "best-mean").evaluation.run_ids == ("also-0", "also-1")
+
+
+def test_what_was_judged_on_one_run_is_compared_where_there_is_nothing_better() -> None:
+    single = [evaluation(str(n), [float(n)], fold_count=None, folds=(None,)) for n in range(9)]
+    assert len(comparable(single)) == 9
+    assert {named(one) for one in comparable([*single, evaluation("f", [5.0, 6.0])])} == {"f"}
+    halves = [evaluation(str(n), [float(n)], fold_count=2) for n in range(3)]
+    assert len(comparable(halves)) == 3, "trials that are all under way still compare"

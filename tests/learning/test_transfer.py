@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlops_assets.learning.transfer import agreement, fitted, in_turn, similarity, within
+from mlops_assets.learning.transfer import agreement, fitted, in_turn, similarity, to_try, within
 from partitions.search_space import Categorical, Fixed, Float, Int, SearchSpace
 from tests.learning.test_choice import evaluation
 
@@ -83,6 +83,7 @@ def test_similar_are_those_with_the_same_tags_and_those_that_rank_alike() -> Non
 
 def test_the_first_of_each_comes_before_the_second_of_any_and_none_twice() -> None:
     offers = [("a", [{"x": 1}, {"x": 2}]), ("b", [{"x": 1}, {"x": 3}, {"x": 4}]), ("c", [])]
-    assert in_turn(offers, 9) == [({"x": 1}, "a"), ({"x": 2}, "a"), ({"x": 3}, "b"), ({"x": 4}, "b")]
-    assert in_turn(offers, 2) == [({"x": 1}, "a"), ({"x": 2}, "a")]
-    assert in_turn([], 3) == []
+    assert in_turn(offers) == [({"x": 1}, "a"), ({"x": 2}, "a"), ({"x": 3}, "b"), ({"x": 4}, "b")]
+    assert to_try(offers, [{"x": 1}], 4) == [({"x": 2}, "a"), ({"x": 3}, "b")], "half of the budget, nothing known"
+    assert to_try(offers, [], 1) == [({"x": 1}, "a")]
+    assert in_turn([]) == []

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.tracking.best import BestConfigurations
-from mlops_assets.tracking.earlier import Asked, Earlier, earlier
+from mlops_assets.tracking.earlier import Asked, Earlier, Remembered, earlier
 from mlops_assets.tracking.record import Digests, RunRecord, fingerprint
 from mlops_assets.tracking.tracker import Tracker
 from partitions.hpo import HPO
@@ -93,6 +93,12 @@ def test_dev_runs_and_retrainings_are_told_and_a_parameter_added_later_has_its_d
     assert [one.parameters["depth"] for one in known(tracker, asked()).told] == [3, 3]
 
 
+def test_of_a_configuration_that_was_run_with_more_seeds_those_of_the_search_are_told(tracker: Tracker) -> None:
+    log_runs(tracker.event_log, [*trial(0.1, 1.0), *trial(0.1, 50.0, 1, seed=1)], "trials")
+    assert told(known(tracker, asked())) == [(0.1, 1.5, "")]
+    assert told(known(tracker, asked(seeds=2))) == [(0.1, 26.0, "")]
+
+
 def test_other_code_and_data_are_told_as_what_they_are_or_tried(tracker: Tracker) -> None:
     runs = [
         *trial(0.1, 1.0),
@@ -169,3 +175,13 @@ def test_digests_of_configurations_are_those_of_run_configurations() -> None:
     for folds, fold in ((None, None), (5, 3)):
         stated = RunConfiguration(params=params, folds=folds, fold=fold)
         assert configuration_digest(canonical_json(params), folds, fold) == stated.digest
+
+
+def test_of_a_launch_siblings_are_looked_up_once(tracker: Tracker) -> None:
+    log_runs(tracker.event_log, trial(0.6, 1.0, subproject="B6"), "trials")
+    best = BestConfigurations(tracker.event_log, PROJECT)
+    remembered: Remembered = {}
+    first = earlier(tracker, best, asked(), TAGS, remembered)
+    log_runs(tracker.event_log, trial(0.7, 0.1, 1, subproject="B6"), "trials")
+    assert earlier(tracker, best, asked(), TAGS, remembered) == first
+    assert tried(earlier(tracker, best, asked(), TAGS)) == [(0.7, "sibling:B6"), (0.6, "sibling:B6")]

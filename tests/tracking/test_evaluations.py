@@ -135,7 +135,7 @@ def test_sizes_and_seconds_come_from_the_records(tracker: Tracker) -> None:
         return {"model": {"uri": "u", "digest": "d", "bytes": size}}
 
     runs = [
-        judged({"a": a}, 10.0 + f + a / 10, f, folds=3, fold=f, artifacts=model(100 - 50 * a + f))
+        judged({"a": a}, 10.0 + f + a / 10, 10 * a + f, folds=3, fold=f, artifacts=model(100 - 50 * a + f))
         for a in (0, 1)
         for f in range(3)
     ]

@@ -13,7 +13,7 @@ from mlops_assets.assets.optimising.study import Study
 from mlops_assets.assets.optimising.trial import Result
 from mlops_assets.learning.search.search import Known, Question, Search
 from mlops_assets.tracking.best import BestConfigurations
-from mlops_assets.tracking.earlier import Asked, Earlier, earlier
+from mlops_assets.tracking.earlier import Asked, Earlier, Remembered, earlier
 from mlops_assets.tracking.hpo_run import HPORun
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.tracker import Tracker, index_folder
@@ -30,6 +30,7 @@ class Begin:
     project: Project
     group: Group
     _before: dict[str, Before] = field(default_factory=dict)
+    _siblings: Remembered = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         folder = index_folder(self.ports.home, self.project.name)
@@ -76,7 +77,7 @@ class Begin:
             hpo_run_id=run.hpo_run_id,
             subproject_digest=start.registered.config_digest,
         )
-        return earlier(self.tracker, self.choices, asked, self.tags)
+        return earlier(self.tracker, self.choices, asked, self.tags, self._siblings)
 
     def _bind(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Parameters as records have them; of another code version, only that code can tell."""

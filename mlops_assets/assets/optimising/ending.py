@@ -18,11 +18,13 @@ from mlops_assets.tracking.tracker import Tracker
 
 @dataclass(frozen=True)
 class Conclusion:
-    """What came of an HPO run. ``error``: it brought nothing, or was stopped because its trials failed."""
+    """What came of an HPO run. ``evaluations``: its complete trials. ``error``: it brought nothing, or was stopped
+    because its trials failed."""
 
     summary: HPOSummary
     best: BestConfiguration | None
     error: RunError | None = None
+    evaluations: tuple[Evaluation, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def conclude(study: Study, before: Before, tracker: Tracker, cores: int) -> Conc
     best = None
     if choice is not None:
         best = chosen_by_rule(run.project, choice, _means(choice.evaluation, study.results), before.best)
-    return Conclusion(summary, best, _error(study, bool(own)))
+    return Conclusion(summary, best, _error(study, bool(own)), tuple(own.values()))
 
 
 def _error(study: Study, complete: bool) -> RunError | None:
