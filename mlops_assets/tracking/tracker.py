@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.tracking.annotations import Overlay, annotation
 from mlops_assets.tracking.columns import ASSET, EVENT_ID, Column
 from mlops_assets.tracking.event_rows import tracked_text
-from mlops_assets.tracking.event_source import event_source
 from mlops_assets.tracking.index import RunIndex
 from mlops_assets.tracking.record import RECORD_ENTRY, RunRecord
 from mlops_assets.tracking.run_query import RunQuery, RunReader, View, ordered, selection
@@ -53,6 +52,9 @@ class Tracker:
     """
 
     def __init__(self, event_log: EventLog, project: str, folder: Path | None = None) -> None:
+        # Here, since it loads the storage: a code location knows trackers and opens none.
+        from mlops_assets.tracking.stored_events import event_source
+
         self.event_log = event_log
         self.project = project
         self.source = event_source(event_log, [(project, asset) for asset in TRACKED_ASSETS])
