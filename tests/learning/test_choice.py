@@ -158,7 +158,7 @@ def test_whatever_was_judged_on_what_those_compared_share_all_of_it(judged: list
     assert {named(one) for one in alike} == {named(one) for one in made if set(shared) <= set(one.pairs)}
     for one in alike:
         base = 100.0 * int(named(one))
-        assert one.values == tuple(base + 10 * seed + fold for seed, fold, _ in one.pairs)
+        assert one.values == tuple(base + 10 * seed + (fold or 0) for seed, fold, _ in one.pairs)
         assert [one.run_ids[n] for n in range(one.n)] == [
             made[int(named(one))].run_ids[made[int(named(one))].pairs.index(pair)] for pair in one.pairs
         ]
