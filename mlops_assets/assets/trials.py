@@ -33,7 +33,8 @@ from resources.event_log import EventLog
 from resources.event_storage.entries import AssetEvent, NotMade, RunStep
 
 SECONDS_BETWEEN_LINES = 5.0
-MOST_DRAWN = 20
+# Pictures take half a second each time, while the cores are wanted by others; later, `p.explore` draws any of them.
+MOST_DRAWN = 1
 Evaluate = Callable[[DataVerdict, str], dg.AssetCheckEvaluation]
 
 
@@ -118,7 +119,10 @@ class TrialsWalk:
         """What people see of an HPO run in the web UI, beside its figures."""
         if news.run is None or news.conclusion is None:
             return {}
-        return shown_metadata(news.run, news.conclusion.summary, news.conclusion.evaluations, self.pages)
+        try:
+            return shown_metadata(news.run, news.conclusion.summary, news.conclusion.evaluations, self.pages)
+        except Exception as error:  # noqa: BLE001 - said where the pictures would be: the end is logged all the same
+            return {"report": f"could not be made: {type(error).__name__}: {error}"}
 
     def _not_reached(self, news: News) -> Iterable[str]:
         reached = {"dataset"} if news.what != "data" or (news.arrived and news.arrived.snapshot) else set()
