@@ -132,6 +132,7 @@ class UnderWay:
     plan: RetrainPlan
     due: Mapping[str, str]
     ways: dict[str, Way] = field(default_factory=dict)
+    revisions: dict[str, str | None] = field(default_factory=dict)
 
     def arrivals(self) -> Iterator[Arrived]:
         """Every subproject as it arrives; those that cannot be retrained first. None stops another."""
@@ -147,6 +148,7 @@ class UnderWay:
             for index, way in enumerate(self.plan.ways(group)):
                 started[index] = way.subproject.key
                 self.ways[way.subproject.key] = way
+                self.revisions[way.subproject.key] = group.version.revision
                 yield way
 
         for outcome in self.plan.ports.compute.map(travel, start(), environment=group.version.environment):
@@ -166,13 +168,13 @@ class UnderWay:
         evidence: dict[str, Any] = {"reused": arrived.reused}
         if arrived.subproject in self.due:
             evidence["due"] = self.due[arrived.subproject]
-        return Candidate(
-            configuration,
-            arrived.records[-1],
-            self.plan.standing(arrived.subproject),
-            arrived.verdicts,
-            {"configuration": {**retraining, "window": window, "digest": configuration.digest}, "evidence": evidence},
-        )
+        row = {
+            "revision": self.revisions.pop(arrived.subproject),
+            "configuration": {**retraining, "window": window, "digest": configuration.digest},
+            "evidence": evidence,
+        }
+        standing = self.plan.standing(arrived.subproject)
+        return Candidate(configuration, arrived.records[-1], standing, arrived.verdicts, row)
 
     def said_unchanged(self, arrived: Arrived) -> str:
         """Where there is no run: the one that already is what it would be."""

@@ -45,10 +45,13 @@ def deployments(
         print_json([row.row() for row in rows])
         return
     when = f" at {at}" if at else ""
-    title = f"{p.project.name}: {len(rows):,} deployments{when}"
-    _print(p, rows, title, limit)
     if not rows:
-        console.print("`mlops deploy SUBPROJECTS --stage STAGE --why ...` deploys", highlight=False)
+        said = (
+            f"{p.project.name}: nothing is deployed{when}; `mlops deploy SUBPROJECTS --stage STAGE --why ...` does it"
+        )
+        console.print(said, highlight=False)
+        return
+    _print(p, rows, f"{p.project.name}: {len(rows):,} deployments{when}", limit)
 
 
 def checks(
