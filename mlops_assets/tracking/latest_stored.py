@@ -11,9 +11,6 @@ from functools import cached_property
 from typing import Any
 
 import dagster as dg
-import sqlalchemy as sql
-from dagster._core.storage.event_log import SqlEventLogStorage
-from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
 from dagster._time import utc_datetime_from_naive
 
 from partitions.errors import MlopsError
@@ -51,6 +48,11 @@ def latest_stored(
     event_log: EventLog, asset: Iterable[str], subprojects: Iterable[str] | None = None
 ) -> dict[str, StoredMaterialization]:
     """The last materialisation of every subproject (or of these) that has one."""
+    # As the event log does: a code location that is only described loads no storage.
+    import sqlalchemy as sql
+    from dagster._core.storage.event_log import SqlEventLogStorage
+    from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events
+
     storage = event_log.instance.event_log_storage
     if not isinstance(storage, SqlEventLogStorage):
         raise MlopsError(f"an overview needs the event log in an SQL database; {type(storage).__name__} is none")
