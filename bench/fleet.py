@@ -76,10 +76,10 @@ def report(case: str, value: float, unit: str, floor_value: float | None = None,
     print(json.dumps({**line, "floor": floor_shown, "ratio": ratio, "target": target}), flush=True)
 
 
-def child(part: str, number: int, folder: Path, settings: dict[str, str]) -> dict[str, Any]:
+def child(part: str, number: int, folder: Path, settings: dict[str, str], script: str = __file__) -> dict[str, Any]:
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLOPS_", "DAGSTER_", "PYTHONDONTWRITE"))}
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-    command = [sys.executable, __file__, "--part", part, "--subprojects", str(number), "--folder", str(folder)]
+    command = [sys.executable, script, "--part", part, "--subprojects", str(number), "--folder", str(folder)]
     done = subprocess.run(
         command, env={**kept, **threads, "PYTHONPATH": str(BENCH), **settings}, stdout=subprocess.PIPE, check=True
     )

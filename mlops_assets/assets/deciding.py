@@ -54,13 +54,17 @@ class Standing:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A run that is to serve in a stage. ``deployment``: what else its row holds (code, configuration, evidence)."""
+    """A run that is to serve in a stage. ``deployment``: what else its row holds (configuration, evidence ...).
+
+    ``note``: what people are told with the deployment.
+    """
 
     configuration: SubprojectConfiguration
     record: RunRecord
     standing: Standing
     verdicts: tuple[GateVerdict, ...] = ()
     deployment: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,7 @@ class Deciding:
             candidate.configuration.key,
             answer.stage,
             "deployed",
-            said,
+            said + candidate.note,
             run_id=answer.run_id,
             deployment=answer,
             moved=tuple(row for row in moved if isinstance(row, Deployment)),

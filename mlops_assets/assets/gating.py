@@ -18,7 +18,7 @@ from partitions.errors import ArtifactError, MlopsError
 from partitions.parameters import bind_config, bind_params, config_type, params_type
 from partitions.pipeline import Pipeline
 from partitions.values import Value, digest_of
-from resources.artifacts import ArtifactStore
+from resources.artifacts import Artifact, ArtifactStore
 from resources.datasets import DatasetStore
 from resources.parquet import decode
 
@@ -54,7 +54,7 @@ def already(way: Way, aim: Aim, plan: RunPlan, so_far: Arrived) -> Arrived | Non
     if stops(attempt.verdicts) and (attempt.family is None or attempt.family != aim.family):
         return None
     record = _record(store, way, attempt.run_id)
-    if record is None:
+    if record is None or not _is_whole(store, record):
         return None
     return replace(so_far, records=(record,), verdicts=attempt.verdicts, reused=True)
 
@@ -146,6 +146,11 @@ def _record(store: ArtifactStore, way: Way, run_id: str) -> RunRecord | None:
         return kept_record(store, way.subproject.project, way.subproject.key, run_id)
     except ArtifactError:
         return None
+
+
+def _is_whole(store: ArtifactStore, record: RunRecord) -> bool:
+    """Whether all that the run stored is there and undamaged: `mlops gc` frees what nobody has deployed for long."""
+    return all(store.has(Artifact(**entry.model_dump())) for entry in record.artifacts.values())
 
 
 def _uri(record: RunRecord, name: str) -> str:

@@ -27,7 +27,7 @@ from mlops_assets.assets.way import Arrived, Way
 from mlops_assets.tracking.record import RunError, now
 from partitions.errors import MlopsError
 from partitions.project import Project
-from partitions.stage_order import stage_named
+from partitions.stage_order import before, stage_named
 from resources.configured import MlopsResource
 from resources.event_log import EventLog
 from resources.event_storage.entries import RunStep
@@ -53,7 +53,9 @@ class RetrainFields(dg.Config):
     seed: int | None = None
 
     def request(self, who: str, run: dg.DagsterRun) -> RetrainRequest:
-        """The request, validated. Raises MlopsError where a field cannot be read."""
+        """The request, validated. Raises MlopsError where a field cannot be read, and where there is no reason."""
+        if not self.why.strip():
+            raise MlopsError("say why, for those who ask later (why)")
         order = Order(
             stage=self.stage,
             action="deploy" if self.deploy or self.code_version is not None else "retrain",
@@ -168,13 +170,25 @@ class UnderWay:
         evidence: dict[str, Any] = {"reused": arrived.reused}
         if arrived.subproject in self.due:
             evidence["due"] = self.due[arrived.subproject]
+        unseen = self._unseen_in(way) if self.plan.request.order.action == "deploy" else []
+        note = f"; this code version does not serve in {', '.join(unseen)}" if unseen else ""
+        if unseen:
+            evidence["code_not_in"] = unseen
         row = {
             "revision": self.revisions.pop(arrived.subproject),
             "configuration": {**retraining, "window": window, "digest": configuration.digest},
             "evidence": evidence,
         }
         standing = self.plan.standing(arrived.subproject)
-        return Candidate(configuration, arrived.records[-1], standing, arrived.verdicts, row)
+        return Candidate(configuration, arrived.records[-1], standing, arrived.verdicts, row, note)
+
+    def _unseen_in(self, way: Way) -> list[str]:
+        """The stages before this one in which the code version does not serve: allowed, and told."""
+        key, digest = way.subproject.key, way.origin.code.digest
+        earlier = {
+            name: self.plan.current.get((key, name)) for name in before(way.subproject, self.plan.request.order.stage)
+        }
+        return [name for name, row in earlier.items() if row is None or not row.serves or row.code_version != digest]
 
     def said_unchanged(self, arrived: Arrived) -> str:
         """Where there is no run: the one that already is what it would be."""

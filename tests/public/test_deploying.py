@@ -1,13 +1,20 @@
 """Stages and what serves there, as a notebook uses them; with events and ledger in SQLite and in Postgres."""
 
+import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
 
 from mlops_assets.assets.decision import Decision
 from mlops_assets.assets.deployment import ENTRY, announce, never_announced, unannounced
+from mlops_assets.assets.gating import Attempt
+from mlops_assets.assets.settling import Checks
+from mlops_assets.automation.jobs import retrain_job
+from mlops_assets.checks import ExpectationChecks, GateChecks
 from mlops_assets.opened_project import DeployFailed, OpenedProject
 from partitions.errors import MlopsError
 from resources.ledger.deployment import Deployment, ModelFile, NewDeployment
@@ -218,3 +225,85 @@ def test_a_deployment_that_is_not_shown_is_shown_by_the_next_one_and_by_a_repair
     everything = never_announced(p.event_log, p.ledger, "lines", AT_ONCE)
     assert [one.sequence for one in everything] == [1, 2, 3]
     assert announce(p.event_log, everything) == 3 and shown(p, "b", "testing") == [2]
+
+
+def test_a_code_version_may_skip_a_stage_and_that_is_said(p: OpenedProject) -> None:
+    p.deploy("a", stage="testing", why="the usual way")
+    (decision,) = p.deploy("a", stage="production", why="it is urgent")
+    assert decision.deployment is not None and decision.deployment.evidence["code_not_in"] == ["staging"]
+    assert "does not serve in staging" in decision.said
+
+
+def test_a_stage_may_follow_a_branch(folder: Path) -> None:
+    git = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.org")
+
+    def commit(message: str) -> None:
+        for arguments in (("add", "lines"), ("commit", "-q", "-m", message)):
+            subprocess.run([*git, *arguments], cwd=folder, check=True)
+
+    (folder / ".gitignore").write_text("__pycache__/\n")
+    subprocess.run([*git, "init", "-q", "-b", "main"], cwd=folder, check=True)
+    p = staged(folder, retraining=", follow='main'")
+    commit("as it is")
+    (first,) = p.retrain("a", stage="production", now=JUNE)
+    code = (folder / "lines" / "pipeline.py").read_text()
+    (folder / "lines" / "pipeline.py").write_text(code.replace("1e9", "1e8"))
+    commit("another baseline")
+    (second,) = p.retrain("a", stage="production", now=JUNE)
+    assert [first.result, second.result] == ["deployed", "deployed"], "the data is the same, the code is not"
+    commits = [p.record(str(decision.run_id)).code_version.commit for decision in (first, second)]
+    assert len(set(commits)) == 2 and {row.revision for row in p.deployment_history("a")} == {"main"}
+
+
+def test_a_run_that_was_never_deployed_is_taken_as_it_is_if_it_is_whole(p: OpenedProject) -> None:
+    attempt = Path(p.artifacts.url, "attempts", "lines", "a", "testing.json")
+    # The gates are asked over nothing that serves; then it is as if it had been killed before the ledger had it.
+    p.deploy("a", stage="staging", why="to have a run", now=JUNE)
+    (rejected,) = p.deploy("a", stage="testing", why="to have an attempt", now=JULY)
+    known = Attempt.model_validate_json(attempt.read_text())
+    assert known.run_id == rejected.run_id and len(known.verdicts) == 2
+    passed = tuple(verdict.model_copy(update={"outcome": "pass"}) for verdict in known.verdicts)
+    attempt.write_text(known.model_copy(update={"verdicts": passed}).model_dump_json())
+    (taken,) = p.deploy("a", stage="testing", why="again", now=JULY)
+    assert taken.run_id == rejected.run_id and taken.result == "deployed" and attempt.read_text() == "{}"
+
+    p.undeploy("a", stage="testing", why="off")
+    attempt.write_text(known.model_copy(update={"verdicts": passed}).model_dump_json())
+    Path(p.artifacts.url, p.record(str(taken.run_id)).artifacts["model"].uri).unlink()
+    (anew,) = p.deploy("a", stage="testing", why="once more", now=JULY)
+    assert anew.run_id != taken.run_id and anew.result == "rejected", "its model was gone, so it was trained anew"
+
+
+def test_deployed_models_are_kept_by_a_collection(p: OpenedProject) -> None:
+    p.deploy("a", stage="testing", why="the first one", now=JUNE)
+    p.retrain("a", stage="testing", now=AUGUST)
+    (bad,) = p.retrain("a", stage="testing", now=JULY)
+    kept = p.gc(dry_run=True, keep=0, older_than=0).protected
+    assert {run_id for run_id, rules in kept.items() if "deployed" in rules} == {
+        str(row.run_id) for row in p.deployment_history("a")
+    }
+    assert bad.run_id not in kept
+
+
+def test_a_dagster_run_done_again_leaves_alone_what_it_has_deployed(folder: Path) -> None:
+    p = staged(folder, {"a": 1.0, "b": 2.0}, troubles={"b": "fit"})
+    with pytest.raises(DeployFailed) as failed:
+        p.deploy(["a", "b"], stage="testing", why="both", now=JUNE)
+    first = p.event_log.instance.get_run_by_id(failed.value.dagster_run_id)
+    assert first is not None
+    p = staged(folder, {"a": 1.0, "b": 2.0})
+    arrived: list[str] = []
+    checks = Checks(ExpectationChecks("lines"), GateChecks(p.project))
+    job = retrain_job(p.project, checks, p.mlops, lambda one: arrived.append(one.subproject))
+    # What the web server does for "re-execute": the same run config, under the same root.
+    again = p.event_log.instance.create_run_for_job(
+        job,
+        run_config=first.run_config,
+        tags={"dagster/root_run_id": first.run_id, "dagster/parent_run_id": first.run_id},
+        parent_run_id=first.run_id,
+        root_run_id=first.run_id,
+    )
+    list(execute_run_iterator(InMemoryJob(job), again, p.event_log.instance))
+    assert arrived == ["b"]
+    assert {row.subproject for row in p.serving()} == {"a", "b"} and p.ledger.position() == 2
+    assert p.finish(first.run_id) == []

@@ -1,0 +1,1 @@
+"""The project that bench/retraining.py retrains."""
