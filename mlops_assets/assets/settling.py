@@ -16,7 +16,6 @@ from mlops_assets.assets.lifecycle import DatasetChecks
 from mlops_assets.assets.way import Arrived
 from mlops_assets.quality.verdicts import GateVerdict
 from mlops_assets.tracking.record import RunError, RunRecord
-from mlops_assets.tracking.tracker import Tracker, index_folder
 from partitions.errors import UnknownName
 from resources.artifacts import ArtifactStore
 from resources.event_storage.entries import AssetEvent, NotMade, RunStep
@@ -96,11 +95,14 @@ class Settling:
             if record.status == "succeeded":
                 yield model_made(self.project, record).as_event()
             else:
-                yield not_made(dg.AssetKey([self.project, "model"]), record)
+                yield not_made(dg.AssetKey([self.project, "model"]), record, **_about_data(arrived))
             if record.status != "failed":
                 yield metrics_made(self.project, arrived, record).as_event()
 
     def _tracked(self, record: RunRecord) -> bool:
+        # It brings SQLAlchemy, which a code location that is only described does without.
+        from mlops_assets.tracking.tracker import Tracker, index_folder
+
         try:
             Tracker(self.ports.event_log, self.project, index_folder(self.ports.home, self.project)).find(record.run_id)
         except UnknownName:
@@ -122,6 +124,19 @@ class Settling:
         decision = arrived.decision
         if decision is not None:
             yield from events_of(self.project, decision)
+            if decision.result == "failed" and not any(record.error for record in arrived.records):
+                yield self._failed_without_a_run(arrived, decision)
+
+    def _failed_without_a_run(self, arrived: Arrived, decision: Decision) -> AssetEvent:
+        """Why there is no model: of what failed before there was a run, or after it, nothing else says so."""
+        metadata = {"error": decision.said, "stage": decision.stage, **_about_data(arrived)}
+        key = dg.AssetKey([self.project, "model"])
+        return dg.AssetObservation(key, partition=arrived.subproject, metadata=metadata)
+
+
+def _about_data(arrived: Arrived) -> dict[str, str]:
+    """Whether it was the data that failed: expectations on it were not met."""
+    return {"data": "failed"} if arrived.verdict is not None and not arrived.verdict.passed else {}
 
 
 def events_of(project: str, decision: Decision) -> Iterator[AssetEvent]:
