@@ -109,6 +109,16 @@ class EventLog:
                 return
             cursor = page.cursor
 
+    def before(self, asset: Sequence[str], partition: str, event_id: int) -> LoggedEvent | None:
+        """The last event of a partition of ``asset`` that is older than this one, materialisation or observation."""
+        where = dg.AssetRecordsFilter(
+            asset_key=dg.AssetKey(list(asset)), asset_partitions=[partition], before_storage_id=event_id
+        )
+        made = self.instance.fetch_materializations(where, limit=1).records
+        seen = self.instance.fetch_observations(where, limit=1).records
+        found = [*(_logged(r, "materialization") for r in made), *(_logged(r, "observation") for r in seen)]
+        return max(found, key=lambda event: event.event_id, default=None)
+
     def materialized_in(self, run_ids: Iterable[str], asset: Sequence[str]) -> set[str]:
         """The partitions of ``asset`` that any of these Dagster runs materialised."""
         return self._happened_in(run_ids, asset, dg.DagsterEventType.ASSET_MATERIALIZATION)

@@ -4,7 +4,7 @@ A failed run is an observation: its record is kept, and the partition does not t
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import dagster as dg
 from mlops_assets.assets.way import Arrived
 from mlops_assets.tracking.record import RECORD_ENTRY, RunRecord, to_text
 from resources.event_log import DATA_VERSION_TAG
+from resources.event_storage.entries import NotMade
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,16 @@ def experiment_events(project: str, arrived: Arrived) -> Iterator[dg.AssetMateri
             yield not_made(key, record)
 
 
+def trial_event(project: str, record: RunRecord) -> dg.AssetMaterialization | dg.AssetObservation:
+    """A run of a trial: made where it succeeded; seen where it failed, or was run in full and made its trial end."""
+    key = dg.AssetKey([project, "trials"])
+    if record.status == "succeeded":
+        return run_made(key, record).as_event()
+    if record.status == "pruned":
+        return dg.AssetObservation(key, partition=record.subproject, metadata=run_made(key, record).metadata)
+    return not_made(key, record)
+
+
 def not_made(key: dg.AssetKey, record: RunRecord, **said: str) -> dg.AssetObservation:
     """A run that failed: its record, and the reason where people look first. ``said``: what else is known of it."""
     reason = record.error.message if record.error else record.status
@@ -94,3 +105,8 @@ def not_made(key: dg.AssetKey, record: RunRecord, **said: str) -> dg.AssetObserv
 
 def _numbers(record: RunRecord) -> dict[str, float]:
     return {name: float(value) for name, value in record.metrics.items()}
+
+
+def unmade(project: str, steps: Iterable[str], subproject: str) -> list[NotMade]:
+    """Dagster is told of every selected step (``model``, ``deployment/testing``) that a subproject did not reach."""
+    return [NotMade((project, *step.split("/")), subproject) for step in sorted(steps)]

@@ -1,49 +1,37 @@
 """What arrives, brought to its end: runs tracked, models deployed, events logged; a batch at a time."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.deciding import Candidate, Deciding
 from mlops_assets.assets.decision import Decision
 from mlops_assets.assets.deployment import decided, deployed
 from mlops_assets.assets.events import dataset_made, metrics_made, model_made, not_made
 from mlops_assets.assets.gating import forget
 from mlops_assets.assets.launch import Ports
-from mlops_assets.assets.lifecycle import DatasetChecks
 from mlops_assets.assets.way import Arrived
-from mlops_assets.quality.verdicts import GateVerdict
 from mlops_assets.tracking.record import RunError, RunRecord
 from partitions.errors import UnknownName
 from resources.artifacts import ArtifactStore
 from resources.event_storage.entries import AssetEvent, NotMade, RunStep
 
-
-class MetricChecks(Protocol):
-    """The asset checks on a project's metrics: its gates. Stated by mlops_assets.checks."""
-
-    specs: list[dg.AssetCheckSpec]
-
-    def evaluation(
-        self, verdict: GateVerdict, partition: str, about: Mapping[str, str] | None = None
-    ) -> dg.AssetCheckEvaluation: ...
+Also = Callable[[Arrived], Iterable[AssetEvent | NotMade]]
 
 
-@dataclass(frozen=True)
-class Checks:
-    """Where verdicts on data and on models are shown."""
-
-    dataset: DatasetChecks
-    metrics: MetricChecks
+def nothing_more(_: Arrived) -> Iterable[AssetEvent | NotMade]:
+    """Where no more is logged."""
+    return ()
 
 
 @dataclass(frozen=True)
 class Settling:
     """``candidate``: what an arrival with a run is decided about as. ``unchanged``: what is said of one without.
 
-    ``new_runs``: whether the runs that arrive were made on the way, and are to be tracked. ``step``: that events belong
+    ``also``: what else is logged of an arrival that is settled. ``new_runs``: whether the runs that arrive were made on
+    the way, and are to be tracked. ``step``: that events belong
     to; None for none.
     """
 
@@ -53,6 +41,7 @@ class Settling:
     checks: Checks
     candidate: Callable[[Arrived], Candidate]
     unchanged: Callable[[Arrived], str]
+    also: Also = nothing_more
     new_runs: bool = True
     step: RunStep | None = None
 
@@ -100,7 +89,7 @@ class Settling:
                 yield metrics_made(self.project, arrived, record).as_event()
 
     def _tracked(self, record: RunRecord) -> bool:
-        # It brings SQLAlchemy, which a code location that is only described does without.
+        # It loads the storage, which a code location does not need.
         from mlops_assets.tracking.tracker import Tracker, index_folder
 
         try:
@@ -120,12 +109,13 @@ class Settling:
             arrived = replace(arrived, error=RunError(message=message))
         return replace(arrived, decision=decision)
 
-    def _shown(self, arrived: Arrived) -> Iterator[AssetEvent]:
+    def _shown(self, arrived: Arrived) -> Iterator[AssetEvent | NotMade]:
         decision = arrived.decision
         if decision is not None:
             yield from events_of(self.project, decision)
             if decision.result == "failed" and not any(record.error for record in arrived.records):
                 yield self._failed_without_a_run(arrived, decision)
+        yield from self.also(arrived)
 
     def _failed_without_a_run(self, arrived: Arrived, decision: Decision) -> AssetEvent:
         """Why there is no model: of what failed before there was a run, or after it, nothing else says so."""

@@ -5,14 +5,16 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.configuration import author
 from mlops_assets.assets.experiments import ExperimentWalk
 from mlops_assets.assets.following import OnArrival
-from mlops_assets.assets.lifecycle import STEPS, DatasetChecks, LifecycleWalk, Selection
+from mlops_assets.assets.lifecycle import STEPS, LifecycleWalk, Selection
+from mlops_assets.assets.optimising.board import OnNews, unheard
 from mlops_assets.assets.promoting import PromoteFields, PromoteWalk
-from mlops_assets.assets.request import ListedRunFields
+from mlops_assets.assets.request import LifecycleFields, ListedHPOFields, ListedRunFields
 from mlops_assets.assets.retraining import RetrainFields, RetrainWalk
-from mlops_assets.assets.settling import Checks
+from mlops_assets.assets.trials import optimise
 from mlops_assets.tracking.retrainings import PROJECT_TAG, RETRAIN_JOB
 from partitions.project import Project
 from resources.configured import MlopsResource
@@ -23,20 +25,22 @@ def op_name(job: str) -> str:
     return f"{job}_each"
 
 
-class TrainFields(ListedRunFields):
-    """The run config of ``train``. ``steps``: which of dataset, model and metrics to make."""
+class TrainFields(LifecycleFields):
+    """The run config of ``train``. ``steps``: which assets of the lifecycle to make, of the listed subprojects."""
+
+    subprojects: list[str]
 
     steps: list[str] = list(STEPS)
 
 
 def experiment_job(
-    project: Project, checks: DatasetChecks, mlops: MlopsResource, on_arrival: OnArrival | None = None
+    project: Project, checks: Checks, mlops: MlopsResource, on_arrival: OnArrival | None = None
 ) -> dg.JobDefinition:
     """Dev runs of the listed subprojects, tracked as materialisations of ``experiments``."""
 
     @dg.op(name=op_name("experiment"))
     def experiment_op(context: dg.OpExecutionContext, config: ListedRunFields, mlops: MlopsResource) -> None:
-        ExperimentWalk(project, checks, on_arrival).go(context, config, mlops)
+        ExperimentWalk(project, checks.dataset, on_arrival).go(context, config, mlops)
 
     @dg.job(
         name="experiment",
@@ -51,7 +55,7 @@ def experiment_job(
 
 
 def train_job(
-    project: Project, checks: DatasetChecks, mlops: MlopsResource, on_arrival: OnArrival | None = None
+    project: Project, checks: Checks, mlops: MlopsResource, on_arrival: OnArrival | None = None
 ) -> dg.JobDefinition:
     """The lifecycle of the listed subprojects: new data, model, metrics."""
 
@@ -101,6 +105,25 @@ def retrain_job(
         retrain_op()
 
     return retrain
+
+
+def optimise_job(project: Project, checks: Checks, mlops: MlopsResource, on_news: OnNews = unheard) -> dg.JobDefinition:
+    """HPO of the listed subprojects, all of them over one cluster; ends with a choice of the best for each."""
+
+    @dg.op(name=op_name("optimise"))
+    def optimise_op(context: dg.OpExecutionContext, config: ListedHPOFields, mlops: MlopsResource) -> None:
+        optimise(context, project, config, mlops, (checks.dataset.evaluation, on_news))
+
+    @dg.job(
+        name="optimise",
+        description="HPO of the listed subprojects: what `mlops hpo` starts.",
+        executor_def=dg.in_process_executor,
+        resource_defs={"mlops": mlops},
+    )
+    def optimise_each() -> None:
+        optimise_op()
+
+    return optimise_each
 
 
 def promote_job(

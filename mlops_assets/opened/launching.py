@@ -1,9 +1,11 @@
 """Making runs: dev runs, the lifecycle of many, and what an earlier launch has left."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from mlops_assets.assets.configuration import Terms, register
 from mlops_assets.assets.following import OnArrival
@@ -11,7 +13,7 @@ from mlops_assets.assets.launch import Request, prepare
 from mlops_assets.assets.lifecycle import STEPS
 from mlops_assets.assets.way import Arrived
 from mlops_assets.automation.jobs import experiment_job, op_name, train_job
-from mlops_assets.checks import ExpectationChecks
+from mlops_assets.checks import checks_of
 from mlops_assets.opened.registration import Registering
 from mlops_assets.tracking.failures import Unfinished, unfinished
 from mlops_assets.tracking.record import RunRecord
@@ -115,14 +117,15 @@ class Launching(Registering):
                 on_arrival(arrived)
 
         make = {"experiment": experiment_job, "train": train_job}[job]
-        definition = make(self.project, ExpectationChecks(self.project.name), self.mlops, arrive)
+        definition = make(self.project, checks_of(self.project), self.mlops, arrive)
         set_fields = {name: value for name, value in config.items() if value is not None}
         run_config = {"ops": {op_name(job): {"config": set_fields}}, **QUIET}
         dagster_run_id = new_dagster_run_id()
         try:
-            definition.execute_in_process(
-                run_config=run_config, instance=self.event_log.instance, run_id=dagster_run_id
-            )
+            with interrupted_as_usual():
+                definition.execute_in_process(
+                    run_config=run_config, instance=self.event_log.instance, run_id=dagster_run_id
+                )
         except dg.Failure:
             if not failed:
                 raise
@@ -130,7 +133,17 @@ class Launching(Registering):
         return records
 
 
+@contextmanager
+def interrupted_as_usual() -> Iterator[None]:
+    """Ctrl-C is KeyboardInterrupt, as everywhere: while it executes, Dagster makes an error of its own of it."""
+    try:
+        yield
+    except DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
+
+
 def new_dagster_run_id() -> str:
+    """An id for a Dagster run that is executed in this process."""
     import uuid
 
     return str(uuid.uuid4())
