@@ -3,9 +3,12 @@
 from pathlib import Path
 
 import pytest
+from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.execution.api import execute_run_iterator
 
 from mlops_assets.assets.optimising.board import Board, OnNews
 from mlops_assets.assets.optimising.lane import News
+from mlops_assets.definitions import build_definitions
 from mlops_assets.opened_project import OpenedProject
 from mlops_assets.tracking.hpo_run import HPORun, HPORuns
 from partitions.errors import MlopsError
@@ -83,3 +86,23 @@ def test_a_new_one_begins_beside_one_that_was_stopped(p: OpenedProject) -> None:
     assert done.summary.hpo_run_id != run.hpo_run_id and done.summary.told >= 1
     with pytest.raises(MlopsError, match="no HPO run to resume"):
         p.hpo("a", resume=True)
+
+
+def test_a_dagster_run_that_is_executed_again_goes_on_by_itself(
+    p: OpenedProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = stopped(p)
+    monkeypatch.setenv("MLOPS_HOME", str(p.home.path))
+    first = p.event_log.instance.get_run_by_id(run.dagster_run_id or "")
+    assert first is not None
+    with pytest.raises(MlopsError, match="mlops hpo a --resume"):
+        p.unfinished(first.run_id)
+    job = build_definitions(p.project).get_job_def("optimise")
+    tags = {"dagster/root_run_id": first.run_id, "dagster/parent_run_id": first.run_id}
+    again = p.event_log.instance.create_run_for_job(
+        job, run_config=first.run_config, tags=tags, parent_run_id=first.run_id, root_run_id=first.run_id
+    )
+    list(execute_run_iterator(InMemoryJob(job), again, p.event_log.instance))
+    runs = p.runs("a")
+    assert set(runs["parent"]) == {run.hpo_run_id} and len(runs) == 60 and runs["fingerprint"].is_unique
+    assert HPORuns(p.event_log, "lines").open(["a"]) == {} and p.best("a") is not None
