@@ -2,13 +2,14 @@
 
 import dagster as dg
 
-from mlops_assets.assets.best_config import best_config_spec
+from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.configuration import configuration_spec
 from mlops_assets.assets.deployment import deployment_specs
 from mlops_assets.assets.experiments import experiments_spec
 from mlops_assets.assets.lifecycle import lifecycle_asset
-from mlops_assets.assets.settling import Checks
-from mlops_assets.automation.jobs import experiment_job, promote_job, retrain_job, train_job
+from mlops_assets.automation.jobs import experiment_job, optimise_job, promote_job, retrain_job, train_job
+from mlops_assets.automation.messages_sensor import MessagesPorts, messages_sensor
+from mlops_assets.automation.retraining_sensor import RetrainingPorts, retraining_sensor
 from mlops_assets.automation.sensors import register_sensor
 from mlops_assets.checks import ExpectationChecks, GateChecks
 from partitions.project import Project
@@ -24,16 +25,20 @@ def build_definitions(project: Project) -> dg.Definitions:
             configuration_spec(project.name),
             lifecycle_asset(project, checks, gates.specs),
             experiments_spec(project.name),
-            best_config_spec(project.name),
             *deployment_specs(project),
         ],
         jobs=[
             train_job(project, checks, mlops),
             experiment_job(project, checks, mlops),
             retrain_job(project, Checks(checks, gates), mlops),
+            optimise_job(project, checks, mlops),
             promote_job(project, Checks(checks, gates), mlops),
         ],
-        sensors=[register_sensor(project)],
+        sensors=[
+            register_sensor(project),
+            retraining_sensor(project.name, RetrainingPorts.of(project.name, mlops.open_home)),
+            messages_sensor(project.name, MessagesPorts(mlops.open_home)),
+        ],
         resources={"mlops": mlops},
         executor=dg.in_process_executor,
     )

@@ -7,7 +7,9 @@ from pydantic import Field, field_validator, model_validator
 
 from partitions.errors import DeclarationError, Problem, nearest
 from partitions.plain import Plain
-from partitions.values import Value
+from partitions.problems import shown
+from partitions.values import Value, digest_of
+from partitions.yaml_text import read_yaml, write_yaml
 
 Direction = Literal["minimize", "maximize"]
 Sampler = Literal["tpe", "random", "grid", "gp", "cmaes", "qmc"]
@@ -113,10 +115,33 @@ class HPO(Value):
         """folds x seeds; without folds, one run for each seed."""
         return (self.folds or 1) * self.seeds
 
+    @property
+    def digest(self) -> str:
+        """64 hexadecimal characters over all fields, defaults included."""
+        return digest_of(self.model_dump(mode="json"))
+
+    def to_yaml(self, comment: str = "") -> str:
+        """The HPO configuration file, led by ``comment``. ``hpo_fields`` reads it back."""
+        header = "".join(f"# {line}\n" for line in comment.splitlines())
+        return header + write_yaml(self.model_dump(mode="json"))
+
     def changed(self, **fields: Any) -> Self:
         """This configuration with some fields replaced, validated anew."""
         stated = {name: getattr(self, name) for name in type(self).model_fields if name in self.model_fields_set}
         return type(self)(**{**stated, **fields})
+
+
+def hpo_fields(text: str, source: str) -> dict[str, Any]:
+    """The fields that an HPO configuration file states. Errors name ``source``, the file."""
+    fields = read_yaml(text, source)
+    if fields is None:
+        return {}
+    if not isinstance(fields, dict):
+        raise DeclarationError(source, f"expected fields such as sampler and trials, not {shown(fields)}")
+    unknown = next((name for name in fields if name not in HPO.model_fields), None)
+    if unknown is not None:
+        raise DeclarationError(source, nearest(str(unknown), HPO.model_fields, noun="field"))
+    return fields
 
 
 def _option_problems(role: str, name: str, given: dict[str, Any], options: dict[str, tuple[str, ...]]) -> list[Problem]:

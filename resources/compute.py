@@ -7,13 +7,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args
 
-from resources.needs import LATER, Needs, Pulled
+from resources.needs import LATER, Later, Needs, Pulled
 from resources.outcomes import ComputeError, Outcome, WorkerError, WorkFailedError
-from resources.ray_workers import RaySettings, connect, machines, map_in_ray
+from resources.ray_workers import RaySettings, connect, joined, machines, map_in_ray
 from resources.subprocess_workers import ProcessSettings, map_in_processes
 from resources.worker import call, inside_worker, local_folders, pack_function
 
-__all__ = ["LATER", "Compute", "ComputeError", "Environment", "Needs", "Outcome", "WorkFailedError", "WorkerError"]
+__all__ = [
+    "LATER",
+    "Compute",
+    "ComputeError",
+    "Environment",
+    "Later",
+    "Needs",
+    "Outcome",
+    "WorkFailedError",
+    "WorkerError",
+]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -61,7 +71,7 @@ class Compute:
     def map(
         self,
         function: Callable[[T], R],
-        items: Iterable[T],
+        items: Iterable[T | Later],
         *,
         environment: Environment | None = None,
         needs: Callable[[T], Needs] | None = None,
@@ -92,6 +102,12 @@ class Compute:
     def for_many(self) -> "Compute":
         """The same for work of which nobody can say yet whether it is one item: ``auto`` is Ray then."""
         return replace(self, backend="ray") if self.backend == "auto" and not inside_worker() else self
+
+    def cores(self) -> int:
+        """How many CPUs the work of this process may use: of the cluster it has joined, else of this machine."""
+        here = self.cpus or available_cpus()
+        on_ray = self.backend in ("auto", "ray") and joined()
+        return here if not on_ray else min(self.cpus or 2**31, max(1, int(sum(one.cpus for one in machines()))))
 
     def refuse(self, needs: Iterable[Needs], environment: Environment | None = None) -> None:
         """Raise ``ComputeError`` where some of this is needed and no machine has it: it would wait for ever."""

@@ -26,6 +26,7 @@ DATA_VERSION_TAG = "dagster/data_version"
 ROOT_RUN_TAG = "dagster/root_run_id"
 PAGE = 1000
 
+_KINDS = (dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION)
 EventKind = Literal["materialization", "observation"]
 
 
@@ -108,6 +109,16 @@ class EventLog:
                 return
             cursor = page.cursor
 
+    def before(self, asset: Sequence[str], partition: str, event_id: int) -> LoggedEvent | None:
+        """The last event of a partition of ``asset`` that is older than this one, materialisation or observation."""
+        where = dg.AssetRecordsFilter(
+            asset_key=dg.AssetKey(list(asset)), asset_partitions=[partition], before_storage_id=event_id
+        )
+        made = self.instance.fetch_materializations(where, limit=1).records
+        seen = self.instance.fetch_observations(where, limit=1).records
+        found = [*(_logged(r, "materialization") for r in made), *(_logged(r, "observation") for r in seen)]
+        return max(found, key=lambda event: event.event_id, default=None)
+
     def materialized_in(self, run_ids: Iterable[str], asset: Sequence[str]) -> set[str]:
         """The partitions of ``asset`` that any of these Dagster runs materialised."""
         return self._happened_in(run_ids, asset, dg.DagsterEventType.ASSET_MATERIALIZATION)
@@ -145,6 +156,24 @@ class EventLog:
                 evaluation = happened.asset_check_evaluation_data
                 latest.setdefault(evaluation.partition, (evaluation, record.create_timestamp))
         return list(latest.values())
+
+    def noted_in(self, run_id: str) -> list[LoggedEvent]:
+        """What a Dagster run materialised and observed, oldest first.
+
+        Asked of the index, the truth about assets; on SQLite the log of a run may lack what a killed process wrote.
+        """
+        from dagster._core.storage.event_log import SqlEventLogStorage
+
+        storage = self.instance.event_log_storage
+        if isinstance(storage, SqlEventLogStorage):
+            noted = _noted_in(storage, run_id)
+        else:
+            records = self.instance.get_records_for_run(run_id, of_type=set(_KINDS)).records
+            noted = [(record.storage_id, record.event_log_entry) for record in records]
+        return [
+            _logged_entry(event_id, entry, "materialization" if entry.asset_materialization else "observation")
+            for event_id, entry in noted
+        ]
 
     def family(self, run_id: str) -> list[str]:
         """The ids of all Dagster runs that re-execute the same first run as ``run_id``, that run among them."""
@@ -212,17 +241,33 @@ def _latest_evaluations(
     return [(entry.get_dagster_event().asset_check_evaluation_data, entry.timestamp) for entry in entries]
 
 
+def _noted_in(storage: "SqlEventLogStorage", run_id: str) -> list[tuple[int, EventLogEntry]]:
+    import sqlalchemy as db
+    from dagster._core.storage.event_log import SqlEventLogStorageTable
+    from dagster._serdes import deserialize_value
+
+    column = SqlEventLogStorageTable.c
+    of_run = (column.run_id == run_id, column.dagster_event_type.in_([kind.value for kind in _KINDS]))
+    query = db.select(column.id, column.event).where(*of_run, column.asset_key.is_not(None)).order_by(column.id)
+    with storage.index_connection() as connection:
+        rows = connection.execute(query).fetchall()
+    return [(row[0], deserialize_value(row[1], EventLogEntry)) for row in rows]
+
+
 def _batchable(entry: EventLogEntry) -> bool:
     return entry.dagster_event_type in BATCH_WRITABLE_EVENTS
 
 
 def _logged(record: dg.EventLogRecord, kind: EventKind) -> LoggedEvent:
-    entry = record.event_log_entry
+    return _logged_entry(record.storage_id, record.event_log_entry, kind)
+
+
+def _logged_entry(event_id: int, entry: EventLogEntry, kind: EventKind) -> LoggedEvent:
     happened = entry.asset_materialization if kind == "materialization" else entry.asset_observation
     if happened is None:
-        raise TypeError(f"event {record.storage_id} is no {kind}")
+        raise TypeError(f"event {event_id} is no {kind}")
     return LoggedEvent(
-        event_id=record.storage_id,
+        event_id=event_id,
         asset=tuple(happened.asset_key.path),
         partition=happened.partition,
         kind=kind,

@@ -135,7 +135,7 @@ def verify_model(data: bytes, package: str, rows: "pd.DataFrame", expected: "pd.
 
 
 def predict_apart(data: bytes, package: str, rows: "pd.DataFrame") -> "pd.DataFrame":
-    """What a model file predicts for ``rows`` with ``package`` out of reach.
+    """What a model file predicts for ``rows`` with ``package`` out of reach; it is not shown the target.
 
     Raises PipelineError for a late import of the package or code that fails, ArtifactError for a file that cannot be
     loaded here.
@@ -144,7 +144,8 @@ def predict_apart(data: bytes, package: str, rows: "pd.DataFrame") -> "pd.DataFr
     guard = ImportGuard(header.package)
     try:
         with hidden(package):
-            predicted = _load(data, guard).predict(rows.copy())
+            loaded = _load(data, guard)
+            predicted = loaded.predict(rows.drop(columns=[loaded.pipeline.schema.target], errors="ignore"))
     except Exception as error:
         late = guard.refused | _late_imports(error, package)
         if late:

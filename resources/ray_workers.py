@@ -7,6 +7,7 @@ import logging
 import os
 import shutil
 import socket
+import sys
 import tempfile
 import threading
 import zipfile
@@ -168,6 +169,12 @@ def _options(needs: Needs) -> dict[str, Any]:
 def _largest_node() -> int:
     """A task that asks for more than the largest machine has would wait for ever."""
     return max((int(machine.cpus) for machine in machines()), default=1) or 1
+
+
+def joined() -> bool:
+    """Whether this process works on a cluster already; asking loads nothing."""
+    ray = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
 
 
 def machines() -> list[Needs]:

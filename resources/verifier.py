@@ -90,7 +90,7 @@ class Verifier:
         return self._process.pid if self._process is not None else None
 
     def verify(self, model: Artifact | str, rows: "pd.DataFrame", expected: "pd.DataFrame") -> Parity:
-        """Load the model from the store and predict ``rows`` (no target, no results among their columns).
+        """Load the model from the store and predict ``rows``, as they are in a dataset; the target is not shown to it.
 
         ``expected``: what the run stored for these rows, in their order: ``prediction`` and, where it has them,
         ``probability_<class>``. Equal means bit for bit, whatever width or storage the types have.

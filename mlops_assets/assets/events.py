@@ -85,6 +85,16 @@ def experiment_events(project: str, arrived: Arrived) -> Iterator[dg.AssetMateri
             yield not_made(key, record)
 
 
+def trial_event(project: str, record: RunRecord) -> dg.AssetMaterialization | dg.AssetObservation:
+    """A run of a trial: made where it succeeded; seen where it failed, or was run in full and made its trial end."""
+    key = dg.AssetKey([project, "trials"])
+    if record.status == "succeeded":
+        return run_made(key, record).as_event()
+    if record.status == "pruned":
+        return dg.AssetObservation(key, partition=record.subproject, metadata=run_made(key, record).metadata)
+    return not_made(key, record)
+
+
 def not_made(key: dg.AssetKey, record: RunRecord) -> dg.AssetObservation:
     """A run that failed: its record, and the reason where people look first."""
     reason = record.error.message if record.error else record.status

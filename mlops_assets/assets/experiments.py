@@ -10,10 +10,10 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import DatasetChecks
 from mlops_assets.assets.events import dataset_made, experiment_events
-from mlops_assets.assets.following import OnArrival, Progress, follow, ignored
+from mlops_assets.assets.following import OnArrival, Progress, follow, ignored, raise_if_failed
 from mlops_assets.assets.launch import Ports, launch
-from mlops_assets.assets.lifecycle import DatasetChecks
 from mlops_assets.assets.request import ListedRunFields
 from mlops_assets.assets.way import Arrived
 from partitions.dynamic import subproject_partitions
@@ -48,7 +48,9 @@ class ExperimentWalk:
         request = replace(fields.request(), ingest="missing", dagster_run_id=context.run.run_id)
         keys = list(dict.fromkeys(fields.subprojects))
         arrivals = launch(ports, self.project, keys, request)
-        follow(context, arrivals, Progress(len(keys)), self._events, self.on_arrival or ignored)
+        progress = Progress(len(keys))
+        follow(context, arrivals, progress, self._events, self.on_arrival or ignored)
+        raise_if_failed(progress)
 
     def _events(self, arrived: Arrived) -> Iterator[AssetEvent]:
         dataset = dataset_made(self.project.name, arrived)

@@ -1,6 +1,6 @@
 """Following a launch: each arrival's events are logged, told of in the log, and counted as done or failed."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -48,7 +48,7 @@ class Progress:
 
 
 def follow(context: Any, arrivals: Iterable[Arrived], progress: Progress, events_of: EventsOf, tell: OnArrival) -> None:
-    """Log the events of every arrival in batches, as they come; raise Failure at the end if some failed, naming each.
+    """Log the events of every arrival in batches, as they come, and count them in ``progress``.
 
     All events of a subproject are in one batch. ``tell`` hears of an arrival once its events are logged, from a
     thread of its own: whatever was told of survives whatever happens next.
@@ -63,7 +63,6 @@ def follow(context: Any, arrivals: Iterable[Arrived], progress: Progress, events
     with Stream(handle) as stream:
         for arrived in arrivals:
             stream.put(arrived)
-    raise_if_failed(progress)
 
 
 def handle_settled(context: Any, batch: list[Arrived], progress: Progress, tell: OnArrival) -> None:
@@ -96,12 +95,16 @@ def said_of(arrived: Arrived) -> str:
 
 def raise_if_failed(progress: Progress) -> None:
     """Fail the step iff some subproject failed, with every one of them and its error."""
-    failed = progress.failed
+    raise_if_any(progress.failed, progress.total)
+
+
+def raise_if_any(failed: Mapping[str, str], total: int) -> None:
+    """Fail the step iff some of ``total`` subprojects failed. ``failed``: error by subproject."""
     if not failed:
         return
     lines = [failed[key] for key in sorted(failed)]
     raise dg.Failure(
-        description=f"{len(failed)} of {progress.total} subprojects failed:\n" + "\n".join(lines),
-        metadata={"failed": dg.MetadataValue.json(failed)},
+        description=f"{len(failed)} of {total} subprojects failed:\n" + "\n".join(lines),
+        metadata={"failed": dg.MetadataValue.json(dict(failed))},
         allow_retries=False,
     )

@@ -129,7 +129,7 @@ def prepare(ports: Ports, project: Project, keys: list[str], request: Request) -
         draw=len(keys) == 1,
         threads=ports.compute.threads,
     )
-    versions = _data_versions(ports, project.name, keys, request)
+    versions = data_versions_for(ports, project.name, keys, request)
     asked = configuration if request.runs else None
     return Launch(registry, template, versions, asked, request.follow_best, environment)
 
@@ -256,7 +256,7 @@ def identity_of(code: CodeVersion) -> CodeIdentity:
     )
 
 
-def _data_versions(ports: Ports, project: str, keys: list[str], request: Request) -> dict[str, str | None]:
+def data_versions_for(ports: Ports, project: str, keys: list[str], request: Request) -> dict[str, str | None]:
     """The data version each subproject runs on; None where a new snapshot is to be taken."""
     if request.configuration.data_version is not None:
         store = DatasetStore(ArtifactStore(ports.home.artifacts_url), ports.home.secret())

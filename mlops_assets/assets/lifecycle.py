@@ -1,41 +1,39 @@
-"""``lifecycle``: dataset, model and metrics of every selected subproject, in one step and each on its own fate.
+"""``lifecycle``: dataset, trials, best_config, model and metrics of every selected subproject, in one step.
 
 It is one multi-asset because Dagster skips every step downstream of an output that was not yielded: cut into several
-ops, one failing subproject would stop all others.
+ops, one failing subproject would stop all others. With ``trials`` selected, the HPO runs of all subprojects go over one
+cluster (``trials.py``), each from its data to the model of its best configuration.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.best_config import choose_again
+from mlops_assets.assets.check_ports import DatasetChecks
 from mlops_assets.assets.events import Materialized, dataset_made, metrics_made, model_made, not_made
 from mlops_assets.assets.following import OnArrival, Progress, follow, ignored, raise_if_failed
 from mlops_assets.assets.launch import Ports, Request, launch
-from mlops_assets.assets.request import RunFields
+from mlops_assets.assets.optimising.board import Board
+from mlops_assets.assets.optimising.lane import News
+from mlops_assets.assets.request import LifecycleFields
+from mlops_assets.assets.trials import TrialsWalk, optimised
 from mlops_assets.assets.way import Arrived
-from mlops_assets.quality.expectations import DataVerdict
+from mlops_assets.tracking.best import chosen_event
 from mlops_assets.tracking.record import RunRecord
 from partitions.dynamic import subproject_partitions
 from partitions.errors import MlopsError
 from partitions.project import Project
 from resources.configured import MlopsResource
 from resources.event_log import EventLog
-from resources.event_storage.entries import AssetEvent, NotMade
+from resources.event_storage.entries import AssetEvent, NotMade, RunStep
 
+ALL = ("dataset", "trials", "best_config", "model", "metrics")
+# What a training is without HPO: of these a fleet makes new ones every night.
 STEPS = ("dataset", "model", "metrics")
-
-
-class DatasetChecks(Protocol):
-    """The asset checks on a project's dataset. Stated by mlops_assets.checks, the one place that makes checks."""
-
-    specs: list[dg.AssetCheckSpec]
-
-    def evaluation(self, verdict: DataVerdict, partition: str) -> dg.AssetCheckEvaluation: ...
-
-    def result(self, verdict: DataVerdict) -> dg.AssetCheckResult: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +50,14 @@ class Selection:
                 "select model with them, or try a configuration with `mlops run`"
             )
         if not self.steps:
-            raise MlopsError(f"nothing is selected: select at least one of {', '.join(STEPS)}")
+            raise MlopsError(f"nothing is selected: select at least one of {', '.join(ALL)}")
+        if {"trials", "model"} <= self.steps and "best_config" not in self.steps:
+            raise MlopsError("trials and model without best_config: select best_config, which is the choice in between")
+
+    def part(self, keys: Iterable[str], without: Iterable[str] = ()) -> "list[Selection]":
+        """Some of the subprojects, for all steps but those: one selection, or none where nothing is left to do."""
+        some, steps = list(keys), self.steps - set(without)
+        return [Selection(some, steps)] if some and steps else []
 
 
 def lifecycle_asset(
@@ -73,7 +78,7 @@ def lifecycle_asset(
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=name,
     )
-    def lifecycle(context: dg.AssetExecutionContext, config: RunFields, mlops: MlopsResource) -> Iterator[Any]:
+    def lifecycle(context: dg.AssetExecutionContext, config: LifecycleFields, mlops: MlopsResource) -> Iterator[Any]:
         chosen = {key.path[-1] for key in context.op_execution_context.selected_asset_keys}
         selection = Selection(list(context.partition_keys), frozenset(chosen))
         walk = LifecycleWalk(project, checks, native=len(selection.keys) == 1)
@@ -84,9 +89,19 @@ def lifecycle_asset(
 
 def _specs(project: Project) -> list[dg.AssetSpec]:
     name = project.name
-    upstream = {"dataset": ("configuration",), "model": ("dataset", "best_config"), "metrics": ("model",)}
+    upstream = {
+        "dataset": ("configuration",),
+        "trials": ("dataset",),
+        "best_config": ("trials",),
+        "model": ("dataset", "best_config"),
+        "metrics": ("model",),
+    }
     said = {
         "dataset": "A snapshot of the live data, with a row key per row. Unchanged content has the same data version.",
+        "trials": "HPO: one materialisation per run of a trial, with its record, and one per HPO run: its summary. "
+        "Selected, it is an HPO run on the latest snapshot, as registered; subprojects without hpo are left out.",
+        "best_config": "The configuration considered best: which run stands for it, since when, by whom and why. "
+        "`model` trains it. Selected alone, it is chosen again by the declared rule.",
         "model": "The model of the best configuration (or of the one given), and the record of the run that made it.",
         "metrics": "Metrics of the model on its test rows: " + ", ".join(project.pipeline.metrics) + ".",
     }
@@ -98,7 +113,7 @@ def _specs(project: Project) -> list[dg.AssetSpec]:
             skippable=True,
             kinds={"python"},
         )
-        for step in STEPS
+        for step in ALL
     ]
 
 
@@ -111,32 +126,74 @@ class LifecycleWalk:
     native: bool = False
     on_arrival: OnArrival | None = None
 
-    def go(self, context: Any, selection: Selection, fields: RunFields, mlops: MlopsResource) -> Iterator[Any]:
+    def go(self, context: Any, selection: Selection, fields: LifecycleFields, mlops: MlopsResource) -> Iterator[Any]:
         """Log events as subprojects arrive; at the end raise Failure if some of them failed, naming each.
 
         Yields the results of the one subproject where ``native``, nothing otherwise.
         """
         log = EventLog(context.instance)
         ports = Ports(mlops.open_home(), log, mlops.compute())
-        done = self._done_before(log, context.run, selection)
+        progress = Progress(len(selection.keys))
+        parts = [selection]
+        if "trials" in selection.steps:
+            searched = optimised(context, ports, self.trials_walk(selection.steps), (selection.keys, fields))
+            progress.failed.update(searched.failed)
+            progress.done = len(searched.ended)
+            parts = selection.part(searched.without_hpo, {"trials", "best_config"})
+            parts += selection.part(searched.before, {"dataset", "trials", "best_config"})
+        elif "best_config" in selection.steps:
+            progress.failed.update(self._choose(context, ports, selection, fields.code_version))
+            parts = selection.part((key for key in selection.keys if key not in progress.failed), {"best_config"})
+        for part in parts:
+            yield from self._walk(context, ports, (part, fields), progress)
+        raise_if_failed(progress)
+
+    def trials_walk(self, steps: frozenset[str]) -> TrialsWalk:
+        return TrialsWalk(self.project, steps, self.checks.evaluation, self._heard)
+
+    def _heard(self, news: News, _: Board) -> None:
+        """An end of HPO is an arrival: with the model where one was trained, else with how it ended."""
+        last = news.what == "model" or news.error is not None
+        if self.on_arrival is not None and (last or (news.what == "ended" and not news.goes_on)):
+            self.on_arrival(replace(news.arrived or Arrived(news.subproject), error=news.error))
+
+    def _walk(
+        self, context: Any, ports: Ports, asked: tuple[Selection, LifecycleFields], progress: Progress
+    ) -> Iterator[Any]:
+        """Dataset, model and metrics, as far as they are selected."""
+        selection, fields = asked
+        done = self._done_before(ports.event_log, context.run, selection)
         if done:
             context.log.info(f"{len(done)} subprojects were finished by the run this one re-executes: skipped")
         selection = replace(selection, keys=[key for key in selection.keys if key not in done])
+        progress.done += len(done)
         arrivals = launch(ports, self.project, selection.keys, self._request(context, selection, fields))
-        progress = Progress(len(selection.keys))
         if not self.native:
-            follow(
-                context, arrivals, progress, partial(self._events, steps=selection.steps), self.on_arrival or ignored
-            )
+            events = partial(self._events, steps=selection.steps)
+            follow(context, arrivals, progress, events, self.on_arrival or ignored)
             return
         for arrived in arrivals:
             progress.count(arrived)
             yield from self._results(arrived, selection.steps)
             if arrived.error is not None:
                 context.log.error(f"{arrived.error.message}\n{arrived.error.traceback}")
-        raise_if_failed(progress)
 
-    def _request(self, context: Any, selection: Selection, fields: RunFields) -> Request:
+    def _choose(self, context: Any, ports: Ports, selection: Selection, revision: str | None) -> dict[str, str]:
+        """Choose again, and log the choices; why there is none, by subproject."""
+        choices = choose_again(ports, self.project, selection.keys, revision)
+        events: list[AssetEvent | NotMade] = []
+        failed: dict[str, str] = {}
+        for key, choice in choices.items():
+            if isinstance(choice, str):
+                failed[key] = choice
+                events += [NotMade((self.project.name, step), key) for step in sorted(selection.steps)]
+            else:
+                events.append(chosen_event(choice))
+                context.log.info(f"{key}: best is run {choice.run_id}: {choice.why}")
+        ports.event_log.store(events, RunStep.of(context))
+        return failed
+
+    def _request(self, context: Any, selection: Selection, fields: LifecycleFields) -> Request:
         return replace(
             fields.request(),
             ingest="always" if "dataset" in selection.steps else "never",
@@ -150,7 +207,7 @@ class LifecycleWalk:
         if run.root_run_id is None:
             return set()
         earlier = [run_id for run_id in log.family(run.run_id) if run_id != run.run_id]
-        steps = [step for step in STEPS if step in selection.steps]
+        steps = [step for step in ALL if step in selection.steps]
         return set.intersection(*(log.materialized_in(earlier, (self.project.name, step)) for step in steps))
 
     def _events(self, arrived: Arrived, steps: frozenset[str]) -> Iterator[AssetEvent | NotMade]:

@@ -10,14 +10,15 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.deciding import Candidate, Deciding, Order, Standing
 from mlops_assets.assets.deployment import announce, unannounced
 from mlops_assets.assets.following import OnArrival, Progress, handle_settled, ignored, raise_if_failed
-from mlops_assets.assets.gating import Rejudging, judge_again
+from mlops_assets.assets.judging import Rejudging, judge_again
 from mlops_assets.assets.launch import Ports
 from mlops_assets.assets.parity import proving
 from mlops_assets.assets.retrain_plan import Code, ReadyVersion, code_of, ready_version
-from mlops_assets.assets.settling import Checks, Settling
+from mlops_assets.assets.settling import Settling
 from mlops_assets.assets.stream import Stream
 from mlops_assets.assets.way import Aim, Arrived, Origin, Way
 from mlops_assets.tracking.record import RunError
@@ -58,7 +59,7 @@ class PromoteWalk:
         order = Order(fields.stage, "promote", fields.why, fields.by or who, dagster_run_id=context.run.run_id)
         promotion = Promotion.over(ports, self.project, fields)
         progress = Progress(len(promotion.configurations))
-        with proving(ports, self.project) as prove:
+        with proving(ports) as prove:
             settling = Settling(
                 ports=ports,
                 project=self.project.name,

@@ -71,11 +71,15 @@ _proven: set[str] = set()
 
 
 def _what_is_proven(way: Way, plan: RunPlan, data: "pd.DataFrame", result: "RunResult") -> str:
-    """One text for all models of the same code, parameters, kind of estimator and columns."""
+    """One text for all models of the same code, parameters, kind of estimator and columns.
+
+    Of trials whatever the parameters: nearly every trial has others, and the one that is deployed is proven anew.
+    """
     kind = type(result.model)
     columns = [[str(name), str(dtype)] for name, dtype in data.dtypes.items()]
     estimator = f"{kind.__module__}.{kind.__qualname__}"
-    return digest_of([way.origin.code.digest, plan.configuration.params, estimator, columns])
+    params = {} if way.origin.kind == "trial" else plan.configuration.params
+    return digest_of([way.origin.code.digest, params, estimator, columns])
 
 
 def _prove(way: Way, pipeline: Pipeline[Any, Any], data: "pd.DataFrame", result: "RunResult", model: bytes) -> None:
@@ -90,9 +94,9 @@ def _prove(way: Way, pipeline: Pipeline[Any, Any], data: "pd.DataFrame", result:
 
 def new_record(way: Way, plan: RunPlan, data_version: str | None) -> RunRecord:
     configuration = plan.configuration
-    digests = Digests(subproject=way.subproject.config_digest, run=configuration.digest)
+    digests = Digests(subproject=way.subproject.config_digest, run=configuration.digest, hpo=way.origin.hpo)
     code = way.origin.code
-    settings = {name: value for name in ("folds",) if (value := getattr(configuration, name)) is not None}
+    folds = {} if configuration.folds is None else {"folds": configuration.folds}
     return RunRecord(
         run_id=plan.run_id,
         project=way.subproject.project,
@@ -105,7 +109,7 @@ def new_record(way: Way, plan: RunPlan, data_version: str | None) -> RunRecord:
         digests=digests,
         configuration=way.subproject.config,
         parameters=configuration.params,
-        settings=settings,
+        settings={**way.origin.settings, **folds},
         seed=plan.seed,
         fold=configuration.fold,
         fingerprint=fingerprint(code.digest, data_version, digests, plan.seed, configuration.fold),

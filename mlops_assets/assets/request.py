@@ -11,6 +11,28 @@ from partitions.pipeline import Window
 from partitions.run_configuration import RunConfiguration
 
 
+class HPOFields(dg.Config):
+    """What an HPO run is asked for; whatever is left out takes what is registered.
+
+    hpo: fields of the HPO configuration, as in an HPO configuration file. trials, timeout (seconds): the budget.
+    without: fields that are registered and are not to hold (folds, timeout ...): a run config of Dagster holds no null.
+    hpo_seed: of the sampler, and of the first run of each trial. resume: go on with HPO runs that did not end.
+    """
+
+    hpo: dict[str, Any] = {}
+    without: list[str] = []
+    trials: int | None = None
+    timeout: float | None = None
+    hpo_seed: int | None = None
+    resume: bool = False
+
+    def asked(self) -> dict[str, Any]:
+        """The fields of the HPO configuration that are asked for."""
+        budget = {"trials": self.trials, "timeout": self.timeout}
+        given = {**self.hpo, **{name: value for name, value in budget.items() if value is not None}}
+        return {**dict.fromkeys(self.without), **given}
+
+
 class RunFields(dg.Config):
     """A run configuration, as in a run configuration file; whatever is left out takes what is registered.
 
@@ -37,6 +59,18 @@ class RunFields(dg.Config):
         if self.since is None and self.until is None:
             return None
         return Window(since=_time("since", self.since), until=_time("until", self.until))
+
+
+class LifecycleFields(RunFields, HPOFields):
+    """The run config of the lifecycle: of the runs, and of HPO where ``trials`` is selected."""
+
+
+class ListedHPOFields(HPOFields):
+    """HPO of a list of subprojects. data_version: instead of the latest. code_version: a commit, branch or tag."""
+
+    subprojects: list[str]
+    data_version: str | None = None
+    code_version: str | None = None
 
 
 class ListedRunFields(RunFields):

@@ -13,6 +13,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.deciding import Candidate, Deciding, Order
 from mlops_assets.assets.deployment import announce, unannounced
 from mlops_assets.assets.following import OnArrival, Progress, handle_settled, ignored, raise_if_failed
@@ -20,7 +21,7 @@ from mlops_assets.assets.launch import Ports
 from mlops_assets.assets.parity import proving
 from mlops_assets.assets.recording import died
 from mlops_assets.assets.retrain_plan import Group, RetrainPlan, RetrainRequest, plan_retraining, retraining_of
-from mlops_assets.assets.settling import Checks, Settling
+from mlops_assets.assets.settling import Settling
 from mlops_assets.assets.stream import Stream
 from mlops_assets.assets.travel import travel
 from mlops_assets.assets.way import Arrived, Way
@@ -98,7 +99,7 @@ class RetrainWalk:
         plan = plan_retraining(ports, self.project, keys, request, self.looked_at)
         progress = Progress(len(keys))
         under_way = UnderWay(plan, fields.due)
-        with proving(ports, self.project) as prove:
+        with proving(ports) as prove:
             settling = Settling(
                 ports=ports,
                 project=self.project.name,

@@ -1,43 +1,22 @@
 """What arrives, brought to its end: runs tracked, models deployed, events logged; a batch at a time."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.deciding import Candidate, Deciding
 from mlops_assets.assets.decision import Decision
 from mlops_assets.assets.deployment import decided, deployed
 from mlops_assets.assets.events import dataset_made, metrics_made, model_made, not_made
 from mlops_assets.assets.gating import forget
 from mlops_assets.assets.launch import Ports
-from mlops_assets.assets.lifecycle import DatasetChecks
 from mlops_assets.assets.way import Arrived
-from mlops_assets.quality.verdicts import GateVerdict
 from mlops_assets.tracking.record import RunError, RunRecord
-from mlops_assets.tracking.tracker import Tracker, index_folder
 from partitions.errors import UnknownName
 from resources.artifacts import ArtifactStore
 from resources.event_storage.entries import AssetEvent, NotMade, RunStep
-
-
-class MetricChecks(Protocol):
-    """The asset checks on a project's metrics: its gates. Stated by mlops_assets.checks."""
-
-    specs: list[dg.AssetCheckSpec]
-
-    def evaluation(
-        self, verdict: GateVerdict, partition: str, about: Mapping[str, str] | None = None
-    ) -> dg.AssetCheckEvaluation: ...
-
-
-@dataclass(frozen=True)
-class Checks:
-    """Where verdicts on data and on models are shown."""
-
-    dataset: DatasetChecks
-    metrics: MetricChecks
 
 
 @dataclass(frozen=True)
@@ -101,6 +80,9 @@ class Settling:
                 yield metrics_made(self.project, arrived, record).as_event()
 
     def _tracked(self, record: RunRecord) -> bool:
+        # It loads the storage, which a code location does not need.
+        from mlops_assets.tracking.tracker import Tracker, index_folder
+
         try:
             Tracker(self.ports.event_log, self.project, index_folder(self.ports.home, self.project)).find(record.run_id)
         except UnknownName:

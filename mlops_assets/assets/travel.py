@@ -8,7 +8,9 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from mlops_assets.assets.gating import Trained, already, judge_run, judged_record, remember
+from mlops_assets.assets.gating import already, judged_record, remember
+from mlops_assets.assets.judging import Trained, judge_run
+from mlops_assets.assets.recent_rows import recent_rows
 from mlops_assets.assets.recording import failed_records, keep, new_record, run_error, store_run, with_outcome
 from mlops_assets.assets.way import Aim, Arrived, RunPlan, Way
 from mlops_assets.learning.data import check_rows
@@ -38,7 +40,8 @@ def travel(way: Way) -> Arrived:
             if arrived.error is not None:
                 return replace(arrived, records=failed_records(way, arrived, arrived.error))
         else:
-            data = store.read(way.where, way.data_version or "")
+            read = recent_rows if way.origin.kind == "trial" else DatasetStore.read
+            data = read(store, way.where, way.data_version or "")
     except Exception as error:  # noqa: BLE001 - whatever it is, it is this subproject's and is reported as that
         stopped = run_error(way, error)
         return replace(arrived, error=stopped, records=failed_records(way, arrived, stopped))

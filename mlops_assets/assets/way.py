@@ -1,6 +1,7 @@
 """One subproject's way through a launch, as values: what is to be done for it, and how far it came."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from mlops_assets.assets.decision import Decision
 from mlops_assets.quality.expectations import DataVerdict
@@ -29,7 +30,7 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class Origin:
-    """What a run's record says of where it comes from."""
+    """What a run's record says of where it comes from. ``hpo``: the digest of the HPO configuration of a trial."""
 
     code: CodeIdentity
     lock: str
@@ -38,6 +39,8 @@ class Origin:
     stage: str | None = None
     dagster_run_id: str | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    hpo: str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -5,14 +5,17 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import Checks, DatasetChecks
 from mlops_assets.assets.configuration import author
 from mlops_assets.assets.experiments import ExperimentWalk
 from mlops_assets.assets.following import OnArrival
-from mlops_assets.assets.lifecycle import STEPS, DatasetChecks, LifecycleWalk, Selection
+from mlops_assets.assets.lifecycle import STEPS, LifecycleWalk, Selection
+from mlops_assets.assets.optimising.board import OnNews, unheard
 from mlops_assets.assets.promoting import PromoteFields, PromoteWalk
-from mlops_assets.assets.request import ListedRunFields
+from mlops_assets.assets.request import LifecycleFields, ListedHPOFields, ListedRunFields
 from mlops_assets.assets.retraining import RetrainFields, RetrainWalk
-from mlops_assets.assets.settling import Checks
+from mlops_assets.assets.trials import optimise
+from mlops_assets.tracking.retrainings import PROJECT_TAG, RETRAIN_JOB
 from partitions.project import Project
 from resources.configured import MlopsResource
 
@@ -22,8 +25,10 @@ def op_name(job: str) -> str:
     return f"{job}_each"
 
 
-class TrainFields(ListedRunFields):
-    """The run config of ``train``. ``steps``: which of dataset, model and metrics to make."""
+class TrainFields(LifecycleFields):
+    """The run config of ``train``. ``steps``: which assets of the lifecycle to make, of the listed subprojects."""
+
+    subprojects: list[str]
 
     steps: list[str] = list(STEPS)
 
@@ -89,7 +94,8 @@ def retrain_job(
         RetrainWalk(project, checks, on_arrival, looked_at).go(context, config, author(), mlops)
 
     @dg.job(
-        name="retrain",
+        name=RETRAIN_JOB,
+        tags={PROJECT_TAG: project.name},
         description="Retrains one stage of the listed subprojects: newest data, model, gates, deployment. What "
         "`mlops deploy`, `mlops retrain` and the schedules start.",
         executor_def=dg.in_process_executor,
@@ -99,6 +105,27 @@ def retrain_job(
         retrain_op()
 
     return retrain
+
+
+def optimise_job(
+    project: Project, checks: DatasetChecks, mlops: MlopsResource, on_news: OnNews = unheard
+) -> dg.JobDefinition:
+    """HPO of the listed subprojects, all of them over one cluster; ends with a choice of the best for each."""
+
+    @dg.op(name=op_name("optimise"))
+    def optimise_op(context: dg.OpExecutionContext, config: ListedHPOFields, mlops: MlopsResource) -> None:
+        optimise(context, project, config, mlops, (checks.evaluation, on_news))
+
+    @dg.job(
+        name="optimise",
+        description="HPO of the listed subprojects: what `mlops hpo` starts.",
+        executor_def=dg.in_process_executor,
+        resource_defs={"mlops": mlops},
+    )
+    def optimise_each() -> None:
+        optimise_op()
+
+    return optimise_each
 
 
 def promote_job(

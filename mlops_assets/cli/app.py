@@ -19,10 +19,13 @@ from mlops_assets.cli import (
     doctor,
     explain,
     history,
+    hpo,
     init,
     replay,
     run,
     runs,
+    schedules,
+    space,
     status,
 )
 from partitions.errors import MlopsError
@@ -42,8 +45,11 @@ app.command()(apply.apply)
 app.command()(history.history)
 app.command()(status.status)
 app.command()(data.data)
+app.command()(space.space)
+app.command()(schedules.schedules)
 app.command()(run.run)
 app.command()(run.train)
+app.command()(hpo.hpo)
 app.command()(runs.runs)
 app.command()(runs.show)
 app.command()(compare.compare)

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
+from rich.text import Text
 from typer.core import TyperGroup
 
 from mlops_assets.cli.options import JsonOption, ProjectOption, SubprojectsArgument, TagOption, opened, parsed_tags
-from mlops_assets.cli.printing import console, print_json, print_table
+from mlops_assets.cli.printing import SHORT_ID, console, print_json, print_table, shown
 from mlops_assets.tracking.best import BestConfiguration
 
 SHOWN = 200
+EXPLAINED = 20
 
 
 class ListsByDefault(TyperGroup):
@@ -45,7 +48,8 @@ def list_best(
     title = f"{p.project.name}: best configuration of {len(chosen)} of {len(keys)} subprojects"
     _print([chosen[key] for key in keys if key in chosen][:SHOWN], title, p.metric)
     if len(chosen) < len(keys):
-        console.print("the others train what is declared: `mlops best set SUBPROJECT RUN --why ...`", highlight=False)
+        hint = "the others train what is declared: `mlops hpo` chooses, or `mlops best set SUBPROJECT RUN --why ...`"
+        console.print(hint, highlight=False, soft_wrap=True)
 
 
 @best.command("set")
@@ -81,13 +85,36 @@ def history(
 
 
 def _print(choices: Sequence[BestConfiguration], title: str, metric: str) -> None:
-    """Of the parameters only those that are not the same everywhere, where there are several choices."""
+    """A choice alone with everything about it; of several, the parameters that are not the same everywhere."""
+    if len(choices) == 1:
+        _print_one(choices[0], title)
+        return
     names = list(dict.fromkeys(name for choice in choices for name in choice.parameters))
-    if len(choices) > 1:
-        names = [name for name in names if len({str(choice.parameters.get(name)) for choice in choices}) > 1]
+    differing = [name for name in names if len({str(choice.parameters.get(name)) for choice in choices}) > 1]
     rows: list[list[Any]] = []
     for choice in choices:
-        parameters = ", ".join(f"{name} {choice.parameters[name]}" for name in names if name in choice.parameters)
-        said = [choice.metrics.get(metric), choice.since, choice.by, choice.why]
-        rows.append([choice.subproject, choice.run_id[-12:], *said, parameters])
-    print_table(title, ["subproject", "run", metric, "since", "by", "why", "parameters"], rows, numbers=[metric])
+        parameters = ", ".join(f"{n} {shown(choice.parameters[n])}" for n in differing if n in choice.parameters)
+        judged = [len(choice.run_ids) or 1, choice.run_id[-SHORT_ID:]]
+        rows.append([choice.subproject, choice.metrics.get(metric), choice.since, choice.by, *judged, parameters])
+    columns = ["subproject", metric, "since", "by", "runs", "first run", "parameters"]
+    print_table(title, columns, [[_cell(value) for value in row] for row in rows], numbers=[metric, "runs"])
+    for choice in choices[:EXPLAINED]:
+        console.print(Text(f"{choice.subproject}: {choice.why}"), soft_wrap=True)
+
+
+def _print_one(choice: BestConfiguration, title: str) -> None:
+    console.print(Text(title, style="bold"), soft_wrap=True)
+    console.print(Text(f"{choice.why} ({choice.by}, {choice.since:%Y-%m-%d %H:%M})"), soft_wrap=True)
+    facts: list[tuple[str, Any]] = [(name, value) for name, value in choice.metrics.items()]
+    facts += [(f"run {number}", run_id) for number, run_id in enumerate(choice.run_ids or (choice.run_id,), 1)]
+    facts += [("instead of run", choice.replaces)] if choice.replaces else []
+    facts += [
+        ("code version", choice.code_version[:SHORT_ID]),
+        ("data version", (choice.data_version or "-")[:SHORT_ID]),
+    ]
+    facts += list(choice.parameters.items())
+    print_table("", ["subproject", choice.subproject], [(name, _cell(value)) for name, value in facts])
+
+
+def _cell(value: Any) -> str:
+    return escape(shown(value))

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from mlops_assets.cli.drawing import Drawing, draw
 from mlops_assets.cli.export import print_csv, write_parquet
 from mlops_assets.cli.options import JsonOption, ProjectOption, SubprojectsArgument, TagOption, opened, parsed_tags
 from mlops_assets.cli.printing import console, print_json, print_table, shown
 from mlops_assets.cli.run_grid import print_groups, print_runs
+from mlops_assets.tracking.exploring.kinds import KINDS
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.run_query import RunFields
 from mlops_assets.tracking.where import names_in, parse
@@ -37,20 +39,37 @@ def runs(
     group: Annotated[
         bool, typer.Option("--group", help="Configurations over their seeds and folds: mean, spread, better or noise.")
     ] = False,
-    metric: Annotated[str | None, typer.Option(help="With --group: compare by it; default what is optimised.")] = None,
+    metric: Annotated[
+        str | None, typer.Option(help="With --group, --plot and --html: by which; default what is optimised.")
+    ] = None,
+    plot: Annotated[str | None, typer.Option(metavar="KIND", help=f"Draw these runs: {', '.join(KINDS)}.")] = None,
+    by: Annotated[
+        list[str] | None, typer.Option(help="With --plot: the parameters, for pareto the other metric; repeatable.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="With --plot: the PNG file; default KIND.png.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write a page with all plots and tables to this file.")] = None,
     tag: TagOption = None,
     project: ProjectOption = None,
     as_json: JsonOption = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="CSV instead of a table.")] = False,
     parquet: Annotated[Path | None, typer.Option(help="Write a Parquet file instead of a table.")] = None,
 ) -> None:
-    """List tracked runs, or compare their configurations."""
+    """List tracked runs, compare their configurations, or draw them."""
     if as_json + as_csv + (parquet is not None) > 1:
         raise MlopsError("give one of --json, --csv and --parquet")
-    if metric is not None and not group:
-        raise MlopsError("--metric goes with --group; to order runs by a metric: --sort metrics.NAME")
+    drawn = plot is not None or html is not None
+    if metric is not None and not (group or drawn):
+        raise MlopsError("--metric goes with --group, --plot and --html; to order runs by one: --sort metrics.NAME")
+    if (by or out) and plot is None:
+        raise MlopsError("--by and --out go with --plot")
+    if drawn and (as_json or as_csv or parquet or group):
+        raise MlopsError("--plot and --html go without --group, --json, --csv and --parquet")
     p = opened(project)
     keys = _keys(p, subprojects, tag)
+    if drawn:
+        wanted = RunFields(kind=kind, status=status, where=where, sort=sort, limit=limit)
+        draw(p.explore(keys, metric=metric, **wanted), Drawing(plot, tuple(by or ()), out, html))
+        return
     as_table = not (as_json or as_csv or parquet)
     at_most = limit or (IN_A_TABLE if as_table else None)
     asked: RunFields = {"kind": kind, "status": status, "where": where, "sort": sort, "limit": at_most}

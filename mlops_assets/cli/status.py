@@ -9,6 +9,7 @@ from rich.markup import escape
 
 from mlops_assets.cli.options import JsonOption, ProjectOption, SubprojectsArgument, TagOption, opened, parsed_tags
 from mlops_assets.cli.printing import age, console, filled, print_json, print_table
+from mlops_assets.cli.stage_grid import WHY, print_stages
 
 if TYPE_CHECKING:
     from mlops_assets.opened_project import OpenedProject
@@ -61,7 +62,7 @@ def _print_grid(p: "OpenedProject", statuses: Sequence["SubprojectStatus"], limi
         return
     metrics = list(p.project.pipeline.metrics)
     columns = ["subproject", "state", "configuration", "data version", "data age", "rows", "runs", "failed"]
-    columns += ["last run", "kind", "run age", *metrics, "best", "stages", "schedules"]
+    columns += ["last run", "kind", "run age", *metrics, "best since", "best is"]
     cells = [
         [
             status.subproject,
@@ -76,14 +77,15 @@ def _print_grid(p: "OpenedProject", statuses: Sequence["SubprojectStatus"], limi
             status.last.kind if status.last else None,
             age(status.last.created_at) if status.last else None,
             *(status.last.metrics.get(name) if status.last else None for name in metrics),
-            status.best,
-            ", ".join(status.stages or ()),
-            ", ".join(status.schedules or ()),
+            *best_cells(status),
         ]
         for status in statuses[:limit]
     ]
     shown, rows = filled(columns, cells)
     print_table("", shown, rows, numbers=["data age", "rows", "runs", "failed", "run age", *metrics])
+    console.print()
+    stages = ((status.subproject, of) for status in statuses[:limit] for of in status.stages.values())
+    print_stages(stages, [p.metric])
     if len(statuses) > limit:
         more = f"and {len(statuses) - limit:,} more: --limit N, --sort, --state, --failed, --tag and --group-by help"
         console.print(more, highlight=False)
@@ -91,6 +93,15 @@ def _print_grid(p: "OpenedProject", statuses: Sequence["SubprojectStatus"], limi
         console.print("`mlops plan` shows what differs from project.py, `mlops apply` registers it", highlight=False)
     if any(status.last_status == "failed" for status in statuses):
         console.print("`mlops show RUN` has the error of a failed run, `mlops status KEY` its id", highlight=False)
+
+
+def best_cells(status: "SubprojectStatus") -> list[str | None]:
+    """How long ago the best configuration was chosen, and why."""
+    if status.best is None:
+        return [None, None]
+    chosen = status.best.chosen
+    why = chosen.why if len(chosen.why) <= WHY else f"{chosen.why[: WHY - 3]}..."
+    return [age(chosen.since), escape(f"{why} ({chosen.by})")]
 
 
 def print_summary(project: str, statuses: Sequence["SubprojectStatus"]) -> None:

@@ -6,6 +6,7 @@ from rich.markup import escape
 
 from mlops_assets.cli.printing import age, console, filled, print_json, print_table, shown
 from mlops_assets.cli.run_grid import print_runs
+from mlops_assets.cli.stage_grid import print_stages
 from mlops_assets.tracking.data_versions import DataVersion, data_versions
 from mlops_assets.tracking.overview import SubprojectStatus
 from mlops_assets.tracking.run_query import RunQuery
@@ -37,6 +38,9 @@ def print_detail(p: "OpenedProject", status: SubprojectStatus, as_json: bool) ->
         print_json([{**status.row(), **detail}])
         return
     _print_facts(p.project.name, status)
+    print_stages([(status.subproject, of) for of in status.stages.values()], list(p.project.pipeline.metrics))
+    if status.stages:
+        console.print()
     told = [
         value for value in values if value["origin"] != "default" or value["path"].startswith(("config.", "params."))
     ]
@@ -64,12 +68,20 @@ def _print_facts(project: str, status: SubprojectStatus) -> None:
         ("data version", (status.data_version or "")[:12]),
         ("data taken", f"{age(status.data_at)} ago" if status.data_at else None),
         ("rows", status.rows),
+        ("best", _best(status)),
         ("runs", f"{status.runs}, {status.failed} of them failed" if status.failed else status.runs),
     ]
     print_table("", [f"{project}/{status.subproject}", ""], [fact for fact in facts if fact[1] not in (None, "")])
     if status.last is not None and status.last.error is not None:
         console.print(f"[red]last run failed[/red]: {escape(status.last.error.message)}", highlight=False)
     console.print()
+
+
+def _best(status: SubprojectStatus) -> str | None:
+    if status.best is None:
+        return None
+    chosen = status.best.chosen
+    return escape(f"run {chosen.run_id}, for {age(chosen.since)}: {chosen.why} ({chosen.by})")
 
 
 def _values(configuration: "SubprojectConfiguration | None") -> list[dict[str, Any]]:

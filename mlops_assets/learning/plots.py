@@ -1,9 +1,9 @@
 """Pictures and tables of one run's results, for the metadata of its materialisation. PNG bytes, drawn off screen."""
 
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
+from mlops_assets.learning.canvas import ACCENT, INK, canvas, png
 from mlops_assets.learning.class_plots import draw_confusion, draw_error_rate, draw_reliability
 from partitions.metrics import class_label
 from partitions.pipeline import Better
@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 Task = Literal["regression", "classification"]
 
-INK = "#1f4e79"
-ACCENT = "#c8501e"
+DPI = 110
 _MANY = 3_000
 _BINS = 40
 
@@ -41,7 +40,7 @@ def predicted_against_true(
         figure, axes = _figure(1)
         _draw_scatter(figure, axes[0], rows, target)
     figure.suptitle(_caption(metrics, len(rows)), fontsize=9)
-    return _png(figure)
+    return png(figure, DPI)
 
 
 def residuals_over_time(
@@ -69,7 +68,7 @@ def residuals_over_time(
     axes[0].xaxis.set_major_locator(locator)
     axes[0].xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
     axes[0].set_xlabel(time_column)
-    return _png(figure)
+    return png(figure, DPI)
 
 
 def metric_table(
@@ -129,23 +128,7 @@ def _caption(metrics: Mapping[str, float], rows: int) -> str:
 
 
 def _figure(panels: int, *, wide: bool = False) -> "tuple[Figure, list[Axes]]":
-    """A figure of its own, not pyplot's: nothing to close, nothing shared between threads."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8.0 if wide else 5.6 * panels, 3.8 if wide else 5.0), layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = [figure.add_subplot(1, panels, position + 1) for position in range(panels)]
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, axes
-
-
-def _png(figure: "Figure") -> bytes:
-    buffer = io.BytesIO()
-    # Without the software's version in it, the same picture is the same bytes.
-    figure.savefig(buffer, format="png", dpi=110, metadata={"Software": None})
-    return buffer.getvalue()
+    return canvas(8.0 if wide else 5.6 * panels, 3.8 if wide else 5.0, panels)
 
 
 def _draw_scatter(figure: "Figure", axes: "Axes", rows: "pd.DataFrame", target: str) -> None:

@@ -1,12 +1,11 @@
 """A picture of how a metric came from one value to another, cause by cause. PNG bytes, drawn off screen."""
 
-import io
 from collections.abc import Sequence
 
+from mlops_assets.learning.canvas import ACCENT, INK, canvas, png
 from partitions.pipeline import Better
 
-INK = "#1f4e79"
-WORSE = "#c8501e"
+WORSE = ACCENT
 GOOD = "#3a7d44"
 PLAIN = "#8a8a8a"
 
@@ -18,12 +17,7 @@ def draw_waterfall(
 
     Parts that make the metric better are green, worse ones orange; grey where neither is known.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.0, 1.2 + 0.45 * (len(steps) + 2)), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
+    figure, (axes,) = canvas(7.0, 1.2 + 0.45 * (len(steps) + 2))
     level, levels = before, [before]
     for row, (_, part, noise) in enumerate(steps, start=1):
         axes.barh(row, part, left=level, height=0.6, color=_colour(level, part, better))
@@ -41,10 +35,7 @@ def draw_waterfall(
     axes.set_xlabel(metric)
     margin = 0.15 * (max(levels) - min(levels)) or max(abs(before) * 0.05, 1e-9)
     axes.set_xlim(min(levels) - margin, max(levels) + 1.5 * margin)
-    axes.spines[["top", "right"]].set_visible(False)
-    written = io.BytesIO()
-    figure.savefig(written, format="png")
-    return written.getvalue()
+    return png(figure, dpi=110)
 
 
 def _colour(level: float, part: float, better: Better | None) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.configuration import author
 from mlops_assets.assets.deciding import Order
 from mlops_assets.assets.decision import Decision
@@ -14,7 +15,6 @@ from mlops_assets.assets.following import OnArrival, ignored
 from mlops_assets.assets.moving import Moving
 from mlops_assets.assets.promoting import PromoteFields, Promotion
 from mlops_assets.assets.retrain_plan import RetrainRequest, plan_retraining
-from mlops_assets.assets.settling import Checks
 from mlops_assets.assets.way import Arrived
 from mlops_assets.automation.jobs import op_name, promote_job, retrain_job
 from mlops_assets.checks import ExpectationChecks, GateChecks

@@ -1,9 +1,11 @@
 """Making runs: dev runs, the lifecycle of many, and what an earlier launch has left."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
+from dagster._core.errors import DagsterExecutionInterruptedError
 
 from mlops_assets.assets.configuration import Terms, register
 from mlops_assets.assets.following import OnArrival
@@ -120,9 +122,10 @@ class Launching(Registering):
         run_config = {"ops": {op_name(job): {"config": set_fields}}, **QUIET}
         dagster_run_id = new_dagster_run_id()
         try:
-            definition.execute_in_process(
-                run_config=run_config, instance=self.event_log.instance, run_id=dagster_run_id
-            )
+            with interrupted_as_usual():
+                definition.execute_in_process(
+                    run_config=run_config, instance=self.event_log.instance, run_id=dagster_run_id
+                )
         except dg.Failure:
             if not failed:
                 raise
@@ -130,7 +133,17 @@ class Launching(Registering):
         return records
 
 
+@contextmanager
+def interrupted_as_usual() -> Iterator[None]:
+    """Ctrl-C is KeyboardInterrupt, as everywhere: while it executes, Dagster makes an error of its own of it."""
+    try:
+        yield
+    except DagsterExecutionInterruptedError:
+        raise KeyboardInterrupt from None
+
+
 def new_dagster_run_id() -> str:
+    """An id for a Dagster run that is executed in this process."""
     import uuid
 
     return str(uuid.uuid4())

@@ -1,9 +1,11 @@
 """Overseeing: every subproject at a glance, and the data of one."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from mlops_assets.automation.stage_facts import StageFacts
 from mlops_assets.opened.registration import Registering
 from mlops_assets.tracking.data_versions import DataVersion, data_versions
 from mlops_assets.tracking.overview import Overview
@@ -26,7 +28,8 @@ class Overseeing(Registering):
 
     def overview(self) -> Overview:
         """Declared against registered, with data and last runs: what ``status`` and ``mlops status`` show."""
-        return Overview(self.registry, self.tracker, self.declared())
+        facts = StageFacts(self.registry, self.tracker, self.ledger, datetime.now(UTC), self.declared())
+        return Overview(self.registry, self.tracker, self.declared(), facts.of)
 
     def data(self, subproject: str) -> "pd.DataFrame":
         """The data versions of a subproject as rows, the one taken last first; their columns by name and type."""

@@ -35,6 +35,7 @@ class Judged:
     model_bytes: size of the model file. config, params: as the pipeline's types.
     retrain: trains anew with another seed and returns the metrics; None where it cannot be done.
     champion: None where nothing is deployed yet. champion_lost: why the one that is deployed cannot be loaded.
+    predict: how it predicts, where that is not by ``pipeline`` (a model from its file has its own code).
     """
 
     pipeline: Pipeline[Any, Any]
@@ -49,3 +50,4 @@ class Judged:
     retrain: Callable[[int], dict[str, float]] | None = None
     champion: Champion | None = None
     champion_lost: str | None = None
+    predict: "Callable[[pd.DataFrame], pd.DataFrame] | None" = None

@@ -1,5 +1,6 @@
 """Gates on predictions and on the model itself: are they sane, how long does it take, how large is it."""
 
+from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -70,8 +71,9 @@ def predict_latency(gate: PredictLatency, case: Case) -> Finding:
 
 def _milliseconds(case: Case, rows: "pd.DataFrame") -> float:
     judged = case.judged
+    predict = judged.predict or partial(judged.pipeline.predict, judged.model)
     began = perf_counter()
-    asked(f"{case.name}.predict", lambda: judged.pipeline.predict(judged.model, rows))
+    asked(f"{case.name}.predict", lambda: predict(rows))
     return round((perf_counter() - began) * 1000, 4)
 
 

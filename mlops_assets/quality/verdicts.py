@@ -1,5 +1,6 @@
 """What judging a model by its gates found, as plain values: stored with the run, the check and the deployment."""
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -8,6 +9,9 @@ from mlops_assets.quality.plain import cell, one_line
 from partitions.values import Value
 
 Outcome = Literal["pass", "fail", "could_not_look"]
+
+# Evidence is stored with every check and deployment: enough to see why, not the data.
+MOST_PARTS = 100
 
 
 class GateVerdict(Value):
@@ -74,7 +78,8 @@ def plain_evidence(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(name): plain_evidence(part) for name, part in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [plain_evidence(part) for part in value]
+        parts = [plain_evidence(part) for part in itertools.islice(value, MOST_PARTS)]
+        return parts if len(value) <= MOST_PARTS else [*parts, f"… and {len(value) - MOST_PARTS} more"]
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # a number of numpy's, without importing numpy
         value = value.item()
     if value is None or isinstance(value, bool | int):

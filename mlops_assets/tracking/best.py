@@ -3,12 +3,16 @@
 A choice is a materialisation of ``best_config``. Nothing is overwritten: the last one holds, all of them are history.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 from typing import Any, Literal
 
 import dagster as dg
 
+from mlops_assets.learning.choice import Choice
+from mlops_assets.tracking.latest_stored import StoredMaterialization, latest_stored
 from mlops_assets.tracking.record import RunRecord, now
 from partitions.errors import MlopsError
 from partitions.values import Value, digest_of
@@ -21,7 +25,8 @@ ENTRY = "best"
 class BestConfiguration(Value):
     """One choice. ``run_id``: the run that stands for it; ``parameters``: complete, as that run had them.
 
-    ``by``: a person's name, or the rule. ``replaces``: the run that stood for the choice before.
+    ``run_ids``: all runs that it was judged by, where a rule did. ``by``: a person's name, or the rule.
+    ``replaces``: the run that stood for the choice before.
     """
 
     project: str
@@ -36,6 +41,7 @@ class BestConfiguration(Value):
     why: str
     since: datetime
     replaces: str | None = None
+    run_ids: tuple[str, ...] = ()
 
     @property
     def digest(self) -> str:
@@ -47,6 +53,28 @@ class BestConfiguration(Value):
         row = self.model_dump(mode="json", exclude={"project", "parameters", "metrics"})
         row |= {f"params.{name}": value for name, value in self.parameters.items()}
         return row | {f"metrics.{name}": value for name, value in self.metrics.items()}
+
+
+@dataclass(frozen=True)
+class LatestBest:
+    """The choice that holds for one subproject, read when asked for."""
+
+    stored: StoredMaterialization
+
+    @cached_property
+    def chosen(self) -> BestConfiguration:
+        return BestConfiguration.model_validate_json(self.stored.entry(ENTRY))
+
+    def row(self) -> dict[str, Any]:
+        chosen = self.chosen
+        said = {"source": chosen.source, "by": chosen.by, "why": chosen.why}
+        return {"run_id": chosen.run_id, "since": chosen.since.isoformat(), **said, "metrics": chosen.metrics}
+
+
+def latest_best(event_log: EventLog, project: str, subprojects: Iterable[str] | None = None) -> dict[str, LatestBest]:
+    """The choice that holds, of every subproject (or of these) for which anything was chosen; made for 10,000."""
+    found = latest_stored(event_log, (project, ASSET), subprojects)
+    return {key: LatestBest(stored) for key, stored in found.items()}
 
 
 class BestConfigurations:
@@ -89,11 +117,34 @@ class BestConfigurations:
             since=now(),
             replaces=before.run_id if before else None,
         )
-        self.event_log.store([_event(chosen)])
+        self.event_log.store([chosen_event(chosen)])
         return chosen
 
 
-def _event(chosen: BestConfiguration) -> dg.AssetMaterialization:
+def chosen_by_rule(
+    project: str, choice: Choice, metrics: Mapping[str, float], before: BestConfiguration | None
+) -> BestConfiguration:
+    """What a rule chose, not logged yet. ``metrics``: means over the runs that it was judged by."""
+    chosen = choice.evaluation
+    return BestConfiguration(
+        project=project,
+        subproject=chosen.subproject,
+        run_id=chosen.run_ids[0],
+        parameters=dict(chosen.parameters),
+        metrics={chosen.metric: chosen.mean, **metrics},
+        code_version=chosen.code_version,
+        data_version=chosen.data_version,
+        source="rule",
+        by=f"rule {choice.rule}",
+        why=choice.reason,
+        since=now(),
+        replaces=before.run_id if before is not None else None,
+        run_ids=chosen.run_ids,
+    )
+
+
+def chosen_event(chosen: BestConfiguration) -> dg.AssetMaterialization:
+    """A choice as the event that makes it known."""
     parameters = "\n".join(f"| `{name}` | `{value}` |" for name, value in chosen.parameters.items())
     return dg.AssetMaterialization(
         dg.AssetKey([chosen.project, ASSET]),

@@ -4,15 +4,17 @@ Made for 10,000 subprojects: what is registered is compared by digest, without r
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal, get_args
 
+from mlops_assets.tracking.best import LatestBest, latest_best
 from mlops_assets.tracking.latest_datasets import LatestDataset, latest_datasets
-from mlops_assets.tracking.record import RunRecord, flat
+from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.registry import Registry
+from mlops_assets.tracking.stage_status import Stages, no_stages, schedules_row, stages_row
 from mlops_assets.tracking.tracker import LatestRuns, Tracker
 from partitions.catalogue import SubprojectConfiguration
 from partitions.changes import digests_of
@@ -26,7 +28,7 @@ STATES: tuple[State, ...] = get_args(State)
 class SubprojectStatus:
     """One subproject. ``configuration``: the registered digest, where there is none the declared one.
 
-    ``best``, ``stages`` and ``schedules`` are None as long as nothing is known of them.
+    ``best``: what is considered best; ``stages``: its registered stages by name, with what serves there.
     """
 
     subproject: str
@@ -35,9 +37,8 @@ class SubprojectStatus:
     tags: Mapping[str, str]
     dataset: LatestDataset | None = None
     latest: LatestRuns | None = None
-    best: str | None = None
-    stages: Mapping[str, Any] | None = None
-    schedules: Mapping[str, Any] | None = None
+    best: LatestBest | None = None
+    stages: Stages = field(default_factory=dict)
 
     @property
     def data_version(self) -> str | None:
@@ -89,16 +90,16 @@ class SubprojectStatus:
             "last_run_status": last.status if last else None,
             "last_run_at": last.created_at.isoformat() if last else None,
             "metrics": last.metrics if last else {},
-            "best": self.best,
-            "stages": self.stages,
-            "schedules": self.schedules,
+            "best": self.best.row() if self.best else None,
+            "stages": stages_row(self.stages),
+            "schedules": schedules_row(self.stages),
         }
 
     def flat_row(self) -> dict[str, Any]:
-        """The same with a column per tag and metric: ``tags.hub``, ``metrics.rmse``."""
+        """The same with a column per value: ``tags.hub``, ``metrics.rmse``, ``stages.production.next``."""
         row = self.row()
-        tags, metrics = row.pop("tags"), row.pop("metrics")
-        return {**row, **flat("tags", tags), **flat("metrics", metrics)}
+        nested = {name: row.pop(name) or {} for name in ("tags", "metrics", "best", "stages", "schedules")}
+        return row | {column: value for name, values in nested.items() for column, value in _columns(name, values)}
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,7 @@ class Overview:
     registry: Registry
     tracker: Tracker
     declared: Mapping[str, SubprojectConfiguration]
+    stages: Callable[[Sequence[str] | None], Mapping[str, Stages]] = no_stages
 
     def statuses(self, patterns: Sequence[str] = (), tags: Mapping[str, str] | None = None) -> list[SubprojectStatus]:
         """Every subproject that is declared or registered, by key; of those only what patterns and tags match.
@@ -121,6 +123,8 @@ class Overview:
         some = keys if patterns or tags else None
         datasets = latest_datasets(self.tracker.event_log, self.registry.project, some)
         runs = self.tracker.latest(some)
+        best = latest_best(self.tracker.event_log, self.registry.project, some)
+        stages = self.stages(some)
         statuses = []
         for key in keys:
             digest = digests.get(key)
@@ -132,6 +136,8 @@ class Overview:
                     tags=tagged[key],
                     dataset=datasets.get(key),
                     latest=runs.get(key),
+                    best=best.get(key),
+                    stages=stages.get(key, {}),
                 )
             )
         return statuses
@@ -155,6 +161,15 @@ class Overview:
         known = self.registry.configurations(readable) if readable else {}
         tags = {key: known[key].tags if key in known else {} for key in gone}
         return dict(sorted({**tags, **{key: value.tags for key, value in self.declared.items()}}.items()))
+
+
+def _columns(name: str, values: Any) -> Iterator[tuple[str, Any]]:
+    """``values`` as columns whose names begin with ``name``; lists stay what they are."""
+    if not isinstance(values, Mapping):
+        yield name, values
+        return
+    for part, value in values.items():
+        yield from _columns(f"{name}.{part}", value)
 
 
 def _state(declared: str | None, registered: str | None) -> State:

@@ -1,7 +1,7 @@
 """Runs of one project, found through the index and read back from the event log."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from mlops_assets.tracking.annotations import Overlay, annotation
 from mlops_assets.tracking.columns import ASSET, EVENT_ID, Column
 from mlops_assets.tracking.event_rows import tracked_text
-from mlops_assets.tracking.event_source import event_source
 from mlops_assets.tracking.index import RunIndex
 from mlops_assets.tracking.record import RECORD_ENTRY, RunRecord
 from mlops_assets.tracking.run_query import RunQuery, RunReader, View, ordered, selection
@@ -53,6 +52,9 @@ class Tracker:
     """
 
     def __init__(self, event_log: EventLog, project: str, folder: Path | None = None) -> None:
+        # Loads Dagster's storages, which a code location that is only described does not need.
+        from mlops_assets.tracking.event_source import event_source
+
         self.event_log = event_log
         self.project = project
         self.source = event_source(event_log, [(project, asset) for asset in TRACKED_ASSETS])
@@ -124,6 +126,11 @@ class Tracker:
         quoted = dagster_run_id.replace("'", "''")
         return self._records(RunQuery(where=f"dagster_run_id = '{quoted}'", sort=OLDEST_FIRST))
 
+    def of_parent(self, parent: str) -> list[RunRecord]:
+        """The runs of one HPO run, oldest first."""
+        quoted = parent.replace("'", "''")
+        return self._records(RunQuery(where=f"parent = '{quoted}'", sort=OLDEST_FIRST))
+
     def annotate(self, run_id: str, by: str, change: Overlay) -> RunRecord:
         """Note something about a run or tag it: an event of its own. Returns the record as it now reads."""
         record, asset = self._found(run_id)
@@ -153,6 +160,26 @@ class Tracker:
             hint = f"; the last one is {last[0].run_id}" if last else ": no run is tracked yet, `mlops run` makes one"
             raise UnknownName(f"project {self.project!r}: no run {run_id!r} is tracked{hint}")
         return records[0], json.loads(found[0][2])[-1]
+
+    def event_ids(self, run_ids: Sequence[str]) -> list[int]:
+        """The last events of these runs, in no order; an id that is none is left out."""
+
+        def ask(connection: "DuckDBPyConnection", view: View) -> list[int]:
+            if not view.columns["run_id"].stored:
+                return []
+            wanted = f"{_sql(view, 'run_id')} in (select unnest(cast(? as varchar[])))"
+            text = f"select {EVENT_ID} from {view.source.text} and {wanted}"
+            return [row[0] for row in connection.execute(text, (*view.source.values, list(run_ids))).fetchall()]
+
+        return self.reader.ask(ask)
+
+    def record_texts(self, event_ids: Sequence[int]) -> Iterator[tuple[int, str]]:
+        """The JSON of the records of these events, without what was noted later; as fast as the log can be read."""
+        for start in range(0, len(event_ids), READ_AT_ONCE):
+            for event_id, text in self.source.texts(event_ids[start : start + READ_AT_ONCE]).items():
+                found = tracked_text(text)
+                if found is not None and found[0] == RECORD_ENTRY:
+                    yield event_id, found[1]
 
     def _records(self, query: RunQuery) -> list[RunRecord]:
         def ask(connection: "DuckDBPyConnection", view: View) -> tuple[list[int], View]:

@@ -33,6 +33,8 @@ class RunStep:
     @classmethod
     def of(cls, context: Any) -> "RunStep":
         """The step that runs in ``context``."""
+        # An asset's context deprecates what it hands on of its op's.
+        context = getattr(context, "op_execution_context", context)
         return cls(context.run.run_id, context.run.job_name, context.op.name)
 
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 # The database may be the one that Dagster keeps its events in, with versions of its own.
 VERSION_TABLE = "mlops_ledger_version"
 # Every version that this program can take further, oldest first; the last one is what it works with.
-VERSIONS = ("0001", "0002")
+VERSIONS = ("0001", "0002", "0003")
 
 
 class Moment(sa.TypeDecorator[datetime]):
@@ -57,4 +57,26 @@ deployments = sa.Table(
     sa.Column("by", sa.Text),
     sa.Column("at", Moment),
     sa.Column("dagster_run_id", sa.String(64)),
+)
+
+messages = sa.Table(
+    "mlops_messages",
+    metadata,
+    sa.Column("message_id", sa.String(64), primary_key=True),
+    sa.Column("project", sa.String(128)),
+    sa.Column("target", sa.Text),
+    sa.Column("event", sa.String(32)),
+    sa.Column("subproject", sa.String(128)),
+    sa.Column("stage", sa.String(128)),
+    sa.Column("occurrence", sa.String(512)),
+    sa.Column("text", sa.Text),
+    sa.Column("data", sa.JSON),
+    sa.Column("at", Moment),
+    sa.Column("state", sa.String(16)),
+    sa.Column("attempts", sa.Integer),
+    sa.Column("next_at", Moment),
+    sa.Column("claim", sa.String(36)),
+    sa.Column("claimed_at", Moment),
+    sa.Column("sent_at", Moment),
+    sa.Column("reason", sa.Text),
 )

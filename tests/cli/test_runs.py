@@ -144,7 +144,7 @@ def test_groups_say_what_is_better_and_what_is_noise(mlops: Mlops, p: OpenedProj
     assert set(frame["verdict"]) == {"best", "noise"}
     with pytest.raises(MlopsError, match="unknown metric 'rsme'; nearest: rmse"):
         mlops("runs", "--group", "--metric", "rsme")
-    with pytest.raises(MlopsError, match="--metric goes with --group; to order runs by a metric: --sort"):
+    with pytest.raises(MlopsError, match="--metric goes with --group, --plot and --html; to order runs by one: --sort"):
         mlops("runs", "--metric", "mae")
 
 
@@ -185,3 +185,36 @@ def test_a_retired_subproject_has_its_runs(mlops: Mlops, p: OpenedProject) -> No
     log_runs(p.event_log, [record(1, project="lines", subproject="gone", status="failed", metrics={})])
     assert mlops("runs", "gone").splitlines()[0].strip() == "1 run; 1 failed"
     assert len(p.runs("gone")) == 1
+
+
+def test_runs_are_drawn_to_a_file_and_a_page(mlops: Mlops, tmp_path: Path) -> None:
+    picture, page = tmp_path / "history.png", tmp_path / "runs.html"
+    out = mlops("runs", "a", "--plot", "history", "--out", str(picture), "--html", str(page))
+    assert picture.read_bytes().startswith(b"\x89PNG") and page.read_text().startswith("<!DOCTYPE html>")
+    assert "lines/a: 3 configurations over" in out and "rmse of each configuration" in out and str(page) in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--plot", "histry"], "--plot unknown plot 'histry'; nearest: history"),
+        (["--plot", "slice", "--by", "alhpa"], "unknown parameter that differs between these runs 'alhpa'"),
+        (["--plot", "history", "--json"], "--plot and --html go without --group, --json, --csv and --parquet"),
+        (["--by", "alpha"], "--by and --out go with --plot"),
+        (["--plot", "history", "--sort", "seed"], "sort and limit are for rows"),
+        (["--plot", "history", "--out", "/nowhere/x.png"], "--out /nowhere/x.png: No such file or directory"),
+        (["--html", "x.html", "--where", "seed > 1000"], "no run that ended has rmse"),
+        (["--metric", "mae"], "--metric goes with --group, --plot and --html"),
+    ],
+)
+def test_what_cannot_be_drawn_is_said(mlops: Mlops, arguments: list[str], said: str) -> None:
+    with pytest.raises(MlopsError) as error:
+        mlops("runs", "a", *arguments)
+    assert said in str(error.value)
+
+
+def test_a_space_is_shown_with_what_was_sampled(mlops: Mlops) -> None:
+    out = mlops("space", "a")
+    assert "lines/a:" in out
+    document = json.loads(mlops("space", "a", "--json"))
+    assert document["subproject"] == "a" and document["best"]["run_ids"]

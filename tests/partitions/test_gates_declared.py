@@ -15,6 +15,7 @@ from partitions.gates import (
     SliceFloor,
     StableOverSeeds,
     Threshold,
+    Verdict,
 )
 from tests.partitions.delays_declared import Delays, residual_bias
 
@@ -86,3 +87,15 @@ def test_a_gate_that_makes_no_sense_is_refused(make: Any, says: str) -> None:
 def test_a_function_is_kept_by_its_name() -> None:
     assert Check(residual_bias).function == "tests.partitions.delays_declared:residual_bias"
     assert Check("no_large_bias").function == "no_large_bias"
+
+
+def test_a_verdict_of_ones_own_takes_numpys_values_and_refuses_what_is_none() -> None:
+    import numpy as np
+
+    found = Verdict(np.bool_(True), reason="fine", value=np.float32(0.5), evidence={"rows": 3})  # type: ignore[arg-type]
+    assert (found.passed, found.value) == (True, 0.5)
+    assert Verdict(None, reason="no rows").passed is None
+    wrong: list[dict[str, Any]] = [{"passed": "maybe"}, {"passed": True, "value": float("nan")}]
+    for fields in wrong:
+        with pytest.raises(DeclarationError):
+            Verdict(**fields)

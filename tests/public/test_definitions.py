@@ -8,7 +8,7 @@ import yaml
 from projects.flight_delays.definitions import defs
 
 GRAPH = """
-best_config <- experiments
+best_config <- trials
 configuration <-
 dataset <- configuration
 deployment/archive <- deployment/production
@@ -17,6 +17,7 @@ deployment/testing <- metrics
 experiments <- dataset
 metrics <- model
 model <- best_config, dataset
+trials <- dataset
 """
 
 
@@ -37,7 +38,8 @@ def _name(key: dg.AssetKey) -> str:
 def test_everything_loads_as_the_web_server_loads_it() -> None:
     repository = defs.get_repository_def()
     repository.load_all_definitions()
-    assert {job.name for job in repository.get_all_jobs()} >= {"experiment", "retrain", "train"}
+    jobs = {job.name for job in repository.get_all_jobs()}
+    assert jobs >= {"experiment", "train", "optimise", "retrain", "promote"}
     assert {sensor.name for sensor in repository.sensor_defs} >= {"register_declared"}
     check = dg.AssetCheckKey(dg.AssetKey(["flight_delays", "dataset"]), "expectations")
     gate = dg.AssetCheckKey(dg.AssetKey(["flight_delays", "metrics"]), "not_worse_than_champion_rmse")
@@ -47,7 +49,7 @@ def test_everything_loads_as_the_web_server_loads_it() -> None:
 def test_the_lifecycle_is_one_skippable_step_over_many_partitions() -> None:
     graph = defs.get_repository_def().asset_graph
     steps = {key.path[-1]: graph.get(key) for key in graph.get_all_asset_keys()}
-    lifecycle = [steps[name] for name in ("dataset", "model", "metrics")]
+    lifecycle = [steps[name] for name in ("dataset", "trials", "best_config", "model", "metrics")]
     assert all(node.backfill_policy == dg.BackfillPolicy.single_run() for node in lifecycle)
     assert all(node.is_executable for node in lifecycle)
     assert not steps["configuration"].is_executable and not steps["experiments"].is_executable

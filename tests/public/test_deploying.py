@@ -9,10 +9,10 @@ import pytest
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 
+from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.decision import Decision
 from mlops_assets.assets.deployment import ENTRY, announce, never_announced, unannounced
 from mlops_assets.assets.gating import Attempt
-from mlops_assets.assets.settling import Checks
 from mlops_assets.automation.jobs import retrain_job
 from mlops_assets.checks import ExpectationChecks, GateChecks
 from mlops_assets.opened_project import DeployFailed, OpenedProject

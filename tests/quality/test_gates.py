@@ -102,6 +102,12 @@ def test_evidence_is_plain_data_whatever_it_is_made_of() -> None:
     )
 
 
+def test_evidence_of_thousands_is_cut() -> None:
+    cut = plain_evidence({"rows": list(range(5000)), "array": np.zeros(5000)})
+    assert cut["rows"] == [*range(100), "… and 4900 more"]
+    assert len(cut["array"]) <= 200
+
+
 # ---- threshold
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from mlops_assets.learning.canvas import Figure
 from mlops_assets.tracking.compare.compared_runs import ComparedRuns, Sources
 from mlops_assets.tracking.compare.document import plain_value, records_of
 from mlops_assets.tracking.compare.findings import Findings
 from mlops_assets.tracking.compare.html import page, report
-from mlops_assets.tracking.compare.plots import Figure, figures
+from mlops_assets.tracking.compare.plots import figures
 from mlops_assets.tracking.compare.sections import Section, as_text, short
 from mlops_assets.tracking.compare.side_by_side import differing
 from mlops_assets.tracking.record import RunRecord

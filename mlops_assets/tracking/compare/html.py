@@ -4,7 +4,7 @@ text is escaped."""
 import base64
 from html import escape
 
-from mlops_assets.tracking.compare.plots import Figure
+from mlops_assets.learning.canvas import Figure
 from mlops_assets.tracking.compare.sections import Section, printable
 
 STYLE = """

@@ -1,14 +1,11 @@
 """The pictures of a comparison: error against error, difference by slice, disagreement over time. Drawn off screen."""
 
-import io
-import warnings
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from mlops_assets.learning.plots import ACCENT, INK
+from mlops_assets.learning.canvas import ACCENT, AS_IT_IS, INK, Figure, as_name, canvas, png
 from mlops_assets.tracking.compare.compared_runs import ComparedRuns
 from mlops_assets.tracking.compare.row_comparison import RowComparison
 from mlops_assets.tracking.compare.row_features import row_features
-from mlops_assets.tracking.compare.sections import printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,16 +16,6 @@ MOST_SLICES = 12
 MOST_PAIRS = 3
 MOST_POINTS = 3_000
 PARTS = 30
-LONGEST_NAME = 40
-# A name may hold any character, dollars and backslashes among them: it is a name, not a formula.
-AS_IT_IS: dict[str, Any] = {"parse_math": False}
-
-
-class Figure(NamedTuple):
-    """A picture and what it is called."""
-
-    title: str
-    png: bytes
 
 
 def figures(runs: ComparedRuns, rows: RowComparison, slices: "pd.DataFrame") -> list[Figure]:
@@ -56,7 +43,7 @@ def _errors(rows: RowComparison, chosen: "pd.DataFrame", label: str) -> bytes:
 
     what = "error" if rows.regression else "loss"
     x, y = (chosen[f"{what}_{one}"].to_numpy(dtype=float) for one in (rows.base, label))
-    canvas, axes = _axes(5.6, 5.0)
+    made, axes = _axes(5.6, 5.0)
     both = np.concatenate([x, y])
     low, high = (float(edge) for edge in np.percentile(both, [0.1, 99.9] if len(both) > 1_000 else [0, 100]))
     margin = 0.05 * (high - low) or 1.0
@@ -66,7 +53,7 @@ def _errors(rows: RowComparison, chosen: "pd.DataFrame", label: str) -> bytes:
     else:
         extent = (low, high, low, high)
         cells = axes.hexbin(x, y, gridsize=50, extent=extent, bins="log", mincnt=1, cmap="Blues", linewidths=0)
-        canvas.colorbar(cells, ax=axes, label="rows per cell", shrink=0.85)
+        made.colorbar(cells, ax=axes, label="rows per cell", shrink=0.85)
     axes.plot([low, high], [low, high], color=ACCENT, linewidth=1.0)
     if rows.regression:
         axes.plot([low, high], [-low, -high], color=ACCENT, linewidth=1.0, linestyle="--")
@@ -76,12 +63,12 @@ def _errors(rows: RowComparison, chosen: "pd.DataFrame", label: str) -> bytes:
     unit = rows.loss if not rows.regression else "prediction - truth"
     axes.set(xlim=(low, high), ylim=(low, high), xlabel=f"{unit}, {rows.base}", ylabel=f"{unit}, {label}")
     axes.set_aspect("equal")
-    return _png(canvas)
+    return png(made)
 
 
 def _by_slice(rows: RowComparison, slices: "pd.DataFrame", label: str) -> bytes:
     shown = slices[slices["interval_low"].notna()].head(MOST_SLICES).iloc[::-1]
-    canvas, axes = _axes(8.0, 1.2 + 0.32 * len(shown))
+    made, axes = _axes(8.0, 1.2 + 0.32 * len(shown))
     places = range(len(shown))
     middle = shown["difference"].to_numpy(dtype=float)
     low, high = (shown[f"interval_{edge}"].to_numpy(dtype=float) for edge in ("low", "high"))
@@ -91,13 +78,13 @@ def _by_slice(rows: RowComparison, slices: "pd.DataFrame", label: str) -> bytes:
     axes.errorbar(middle, places, xerr=reach, fmt="none", ecolor="0.25", elinewidth=1.0, capsize=2.5)
     axes.axvline(0.0, color="0.3", linewidth=0.8)
     names = [
-        f"{_name(column)}: {_name(value)} ({count:,})"
+        f"{as_name(column)}: {as_name(value)} ({count:,})"
         for column, value, count in zip(shown["column"], shown["slice"], shown["rows"], strict=True)
     ]
     axes.set_yticks(list(places), names, **AS_IT_IS)
     axes.tick_params(axis="y", labelsize=8)
     axes.set_xlabel(f"{rows.loss} of {label} less that of {rows.base}: {label} is better to the left; grey is noise")
-    return _png(canvas)
+    return png(made)
 
 
 def _over_time(rows: RowComparison, chosen: "pd.DataFrame", when: "pd.Series[Any]", label: str) -> bytes:
@@ -110,7 +97,7 @@ def _over_time(rows: RowComparison, chosen: "pd.DataFrame", when: "pd.Series[Any
     gain = chosen[f"difference_{label}"].to_numpy(dtype=float)[order]
     parts = [part for part in np.array_split(np.arange(len(order)), min(PARTS, max(1, len(order) // 20))) if len(part)]
     middle = [float(np.median(moments[part])) for part in parts]
-    canvas, axes = _axes(8.0, 3.6)
+    made, axes = _axes(8.0, 3.6)
     marker = "o" if len(parts) < 4 else None
     lines = ((apart, INK, "disagreement"), (gain, ACCENT, f"{rows.loss}: {label} less {rows.base}"))
     for values, colour, name in lines:
@@ -121,8 +108,8 @@ def _over_time(rows: RowComparison, chosen: "pd.DataFrame", when: "pd.Series[Any
     locator = dates.AutoDateLocator()  # type: ignore[no-untyped-call]
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    axes.set_xlabel(_name(str(when.name)), **AS_IT_IS)
-    return _png(canvas)
+    axes.set_xlabel(as_name(str(when.name)), **AS_IT_IS)
+    return png(made)
 
 
 def _times(runs: ComparedRuns, chosen: "pd.DataFrame") -> "pd.Series[Any] | None":
@@ -139,27 +126,6 @@ def _times(runs: ComparedRuns, chosen: "pd.DataFrame") -> "pd.Series[Any] | None
     return None if when.isna().any() else when
 
 
-def _name(text: Any) -> str:
-    said = printable(str(text))
-    return said if len(said) <= LONGEST_NAME else f"{said[: LONGEST_NAME - 3]}..."
-
-
 def _axes(width: float, height: float) -> "tuple[Canvas, Axes]":
-    """A figure of its own, not pyplot's: nothing to close, nothing shared between threads."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=(width, height), layout="constrained")
-    FigureCanvasAgg(canvas)
-    axes = canvas.add_subplot(1, 1, 1)
-    axes.spines[["top", "right"]].set_visible(False)
-    return canvas, axes
-
-
-def _png(canvas: "Canvas") -> bytes:
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # A character that the font has not is drawn as a box, which is what one can do; the table has it as it is.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        canvas.savefig(buffer, format="png", dpi=100, metadata={"Software": None})
-    return buffer.getvalue()
+    made, axes = canvas(width, height)
+    return made, axes[0]

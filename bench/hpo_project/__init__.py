@@ -1,0 +1,1 @@
+"""The projects that bench/hpo.py optimises."""

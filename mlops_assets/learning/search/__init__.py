@@ -1,0 +1,1 @@
+"""What to try next: Optuna's samplers and pruners over one search space, asked and told one trial at a time."""

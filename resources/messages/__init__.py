@@ -1,0 +1,1 @@
+"""Messages to people: an outbox that forgets nothing, and the way out of it through Apprise."""
