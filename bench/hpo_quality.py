@@ -69,12 +69,8 @@ def main() -> None:
     reference = [(f"reference {asked.reference}", key, REFERENCE_SEED, asked.rows) for key in keys if asked.reference]
     with ProcessPoolExecutor(asked.workers) as workers:
         carry_out(workers, file, done, [(task, {}) for task in plain])
-        transfer = [
-            (("transfer", key, seed, asked.rows), siblings(done, key, keys, seed, asked.rows))
-            for key in keys
-            for seed in seeds
-        ]
-        carry_out(workers, file, done, transfer)
+        transfer = [("transfer", key, seed, asked.rows) for key in keys for seed in seeds]
+        carry_out(workers, file, done, [(task, siblings(done, task, keys)) for task in transfer])
         carry_out(workers, file, done, [(task, {}) for task in reference])
     report(done, [(key, seed, asked.rows) for key in keys for seed in seeds], asked.reference)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.assets.check_ports import Checks
 from mlops_assets.quality.expectations import DataVerdict
 from mlops_assets.quality.gates import all_gate_names
 from mlops_assets.quality.verdicts import GateVerdict
@@ -155,3 +156,8 @@ def _metadata(verdict: DataVerdict) -> dict[str, Any]:
         for result in verdict.results
     }
     return {"summary": dg.MetadataValue.md(verdict.table()), **looked}
+
+
+def checks_of(project: Project) -> Checks:
+    """All asset checks of a project: on its datasets, and on its metrics."""
+    return Checks(ExpectationChecks(project.name), GateChecks(project))

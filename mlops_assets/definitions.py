@@ -2,37 +2,34 @@
 
 import dagster as dg
 
-from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.configuration import configuration_spec
-from mlops_assets.assets.deployment import deployment_specs
 from mlops_assets.assets.experiments import experiments_spec
 from mlops_assets.assets.lifecycle import lifecycle_asset
 from mlops_assets.automation.jobs import experiment_job, optimise_job, promote_job, retrain_job, train_job
 from mlops_assets.automation.messages_sensor import MessagesPorts, messages_sensor
 from mlops_assets.automation.retraining_sensor import RetrainingPorts, retraining_sensor
 from mlops_assets.automation.sensors import register_sensor
-from mlops_assets.checks import ExpectationChecks, GateChecks
+from mlops_assets.checks import checks_of
 from partitions.project import Project
 from resources.configured import MlopsResource
 
 
 def build_definitions(project: Project) -> dg.Definitions:
     """The code location of ``project``: every asset, check, job and sensor."""
-    checks, gates = ExpectationChecks(project.name), GateChecks(project)
+    checks = checks_of(project)
     mlops = MlopsResource()
     return dg.Definitions(
         assets=[
             configuration_spec(project.name),
-            lifecycle_asset(project, checks, gates.specs),
+            lifecycle_asset(project, checks),
             experiments_spec(project.name),
-            *deployment_specs(project),
         ],
         jobs=[
             train_job(project, checks, mlops),
             experiment_job(project, checks, mlops),
-            retrain_job(project, Checks(checks, gates), mlops),
+            retrain_job(project, checks, mlops),
             optimise_job(project, checks, mlops),
-            promote_job(project, Checks(checks, gates), mlops),
+            promote_job(project, checks, mlops),
         ],
         sensors=[
             register_sensor(project),

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from mlops_assets.quality.verdicts import GateVerdict, stops
 from resources.ledger.deployment import Deployment
 
-Result = Literal["deployed", "undeployed", "rejected", "unchanged", "failed", "lost"]
+Result = Literal["deployed", "undeployed", "rejected", "unchanged", "kept", "failed", "lost"]
 
 
 @dataclass(frozen=True)
@@ -14,7 +14,8 @@ class Decision:
     """``said``: one line for people. ``run_id``: the run that was to serve. ``deployment``: the row it became, if any;
     ``moved``: what it moved to the archive.
 
-    rejected: a required gate did not pass. unchanged: nothing new to deploy. lost: another deployer was faster.
+    rejected: a required gate did not pass. unchanged: nothing new to deploy. kept: another stage was decided about.
+    lost: another deployer was faster.
     """
 
     subproject: str
@@ -29,7 +30,7 @@ class Decision:
     @property
     def went_well(self) -> bool:
         """Whether what was asked for is so now."""
-        return self.result in ("deployed", "undeployed", "unchanged")
+        return self.result in ("deployed", "undeployed", "unchanged", "kept")
 
     def row(self) -> dict[str, Any]:
         """The decision as a flat row, for tables and ``--json``."""

@@ -1,7 +1,7 @@
 """``deployment/<stage>``: which model serves in a stage, each change of it a materialisation.
 
-The ledger is the truth; these assets show it in Dagster. Not executable: models get there by ``mlops deploy`` and its
-like, and by schedules.
+The ledger is the truth; these assets show it in Dagster. Models get there by ``mlops deploy`` and its like, by
+schedules, and by a lifecycle run in which the stage is selected.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,6 @@ import dagster as dg
 
 from mlops_assets.assets.decision import Decision
 from mlops_assets.quality.verdicts import GateVerdict
-from partitions.dynamic import subproject_partitions
 from partitions.project import Project
 from partitions.stage_order import ARCHIVE
 from resources.event_log import DATA_VERSION_TAG, EventLog
@@ -32,7 +31,7 @@ def deployment_key(project: str, stage: str) -> dg.AssetKey:
 
 
 def deployment_specs(project: Project) -> list[dg.AssetSpec]:
-    """One per declared stage, in order, each downstream of the one before; then the archive."""
+    """One per declared stage, in order, each downstream of the one before; then the archive. Parts of the lifecycle."""
     specs, above = [], dg.AssetKey([project.name, "metrics"])
     for stage in [*(stage.name for stage in project.stages), ARCHIVE]:
         key = deployment_key(project.name, stage)
@@ -46,8 +45,7 @@ def deployment_specs(project: Project) -> list[dg.AssetSpec]:
                 key,
                 deps=[above],
                 description=said,
-                partitions_def=subproject_partitions(project.name),
-                group_name=project.name,
+                skippable=True,
                 kinds={"python"},
             )
         )
@@ -83,6 +81,24 @@ def decided(project: str, decision: Decision) -> dg.AssetObservation:
         metadata["gates"] = dg.MetadataValue.md(verdict_table(decision.verdicts))
     return dg.AssetObservation(
         deployment_key(project, decision.stage), partition=decision.subproject, metadata=metadata
+    )
+
+
+def stands(project: str, decision: Decision, serving: Deployment | None) -> dg.AssetMaterialization:
+    """The same decision as a materialisation: its data version is the digest of the model that goes on serving."""
+    metadata: dict[str, Any] = {
+        "decision": decision.result,
+        "why": decision.said,
+        "sequence": serving.sequence if serving is not None else 0,
+        "run_id": (serving.run_id if serving is not None else None) or NOTHING,
+    }
+    if decision.verdicts:
+        metadata["gates"] = dg.MetadataValue.md(verdict_table(decision.verdicts))
+    return dg.AssetMaterialization(
+        deployment_key(project, decision.stage),
+        partition=decision.subproject,
+        metadata=metadata,
+        tags={DATA_VERSION_TAG: serving_digest(serving) if serving is not None else NOTHING},
     )
 
 

@@ -4,7 +4,7 @@ A failed run is an observation: its record is kept, and the partition does not t
 """
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ import dagster as dg
 from mlops_assets.assets.way import Arrived
 from mlops_assets.tracking.record import RECORD_ENTRY, RunRecord, to_text
 from resources.event_log import DATA_VERSION_TAG
+from resources.event_storage.entries import NotMade
 
 
 @dataclass(frozen=True)
@@ -104,3 +105,8 @@ def not_made(key: dg.AssetKey, record: RunRecord) -> dg.AssetObservation:
 
 def _numbers(record: RunRecord) -> dict[str, float]:
     return {name: float(value) for name, value in record.metrics.items()}
+
+
+def unmade(project: str, steps: Iterable[str], subproject: str) -> list[NotMade]:
+    """Dagster is told of every selected step (``model``, ``deployment/testing``) that a subproject did not reach."""
+    return [NotMade((project, *step.split("/")), subproject) for step in sorted(steps)]

@@ -1,11 +1,12 @@
-"""``lifecycle``: dataset, trials, best_config, model and metrics of every selected subproject, in one step.
+"""``lifecycle``: from dataset to the deployment in a stage, for every selected subproject, in one step.
 
 It is one multi-asset because Dagster skips every step downstream of an output that was not yielded: cut into several
 ops, one failing subproject would stop all others. With ``trials`` selected, the HPO runs of all subprojects go over one
-cluster (``trials.py``), each from its data to the model of its best configuration.
+cluster (``trials.py``), each from its data to the model of its best configuration. With a stage selected, the model is
+one that is meant to serve there (``stage_walk.py``).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,13 +14,15 @@ from typing import Any
 import dagster as dg
 
 from mlops_assets.assets.best_config import choose_again
-from mlops_assets.assets.check_ports import DatasetChecks
-from mlops_assets.assets.events import Materialized, dataset_made, metrics_made, model_made, not_made
+from mlops_assets.assets.check_ports import Checks
+from mlops_assets.assets.deployment import deployment_specs
+from mlops_assets.assets.events import Materialized, dataset_made, metrics_made, model_made, not_made, unmade
 from mlops_assets.assets.following import OnArrival, Progress, follow, ignored, raise_if_failed
 from mlops_assets.assets.launch import Ports, Request, launch
 from mlops_assets.assets.optimising.board import Board
 from mlops_assets.assets.optimising.lane import News
 from mlops_assets.assets.request import LifecycleFields
+from mlops_assets.assets.stage_walk import StageWalk, selected_stages, stage_decided
 from mlops_assets.assets.trials import TrialsWalk, optimised
 from mlops_assets.assets.way import Arrived
 from mlops_assets.tracking.best import chosen_event
@@ -49,6 +52,12 @@ class Selection:
                 "metrics alone would run nothing: they belong to the run that trains the model; "
                 "select model with them, or try a configuration with `mlops run`"
             )
+        if (stages := selected_stages(self.steps)) and "model" not in self.steps:
+            raise MlopsError(
+                f"deployment/{stages[0]} without model would deploy nothing: select model with it, or use "
+                f"`mlops promote KEY --from STAGE --to {stages[0]} --why ...` for a model that serves in an earlier "
+                f"stage, `mlops deploy KEY --stage {stages[0]} --why ...` for a new one"
+            )
         if not self.steps:
             raise MlopsError(f"nothing is selected: select at least one of {', '.join(ALL)}")
         if {"trials", "model"} <= self.steps and "best_config" not in self.steps:
@@ -60,26 +69,21 @@ class Selection:
         return [Selection(some, steps)] if some and steps else []
 
 
-def lifecycle_asset(
-    project: Project, checks: DatasetChecks, gates: Sequence[dg.AssetCheckSpec] = ()
-) -> dg.AssetsDefinition:
-    """The multi-asset of ``project``; any of its assets, for any of its subprojects, may be selected.
-
-    ``gates``: checks on the metrics that are evaluated when a stage is retrained; here they are only declared.
-    """
+def lifecycle_asset(project: Project, checks: Checks) -> dg.AssetsDefinition:
+    """The multi-asset of ``project``; any of its assets, for any of its subprojects, may be selected."""
     name = project.name
 
     @dg.multi_asset(
         name="lifecycle",
-        specs=_specs(project),
-        check_specs=[*checks.specs, *gates],
+        specs=[*_specs(project), *deployment_specs(project)],
+        check_specs=[*checks.dataset.specs, *checks.metrics.specs],
         can_subset=True,
         partitions_def=subproject_partitions(name),
         backfill_policy=dg.BackfillPolicy.single_run(),
         group_name=name,
     )
     def lifecycle(context: dg.AssetExecutionContext, config: LifecycleFields, mlops: MlopsResource) -> Iterator[Any]:
-        chosen = {key.path[-1] for key in context.op_execution_context.selected_asset_keys}
+        chosen = {"/".join(key.path[1:]) for key in context.op_execution_context.selected_asset_keys}
         selection = Selection(list(context.partition_keys), frozenset(chosen))
         walk = LifecycleWalk(project, checks, native=len(selection.keys) == 1)
         yield from walk.go(context, selection, config, mlops)
@@ -122,7 +126,7 @@ class LifecycleWalk:
     """One execution of the lifecycle. ``native``: hand results to Dagster as outputs of the step (one subproject)."""
 
     project: Project
-    checks: DatasetChecks
+    checks: Checks
     native: bool = False
     on_arrival: OnArrival | None = None
 
@@ -134,6 +138,12 @@ class LifecycleWalk:
         log = EventLog(context.instance)
         ports = Ports(mlops.open_home(), log, mlops.compute())
         progress = Progress(len(selection.keys))
+        stages = StageWalk(ports, self.project, self.checks, selection.steps, fields, self.on_arrival)
+        stage = stage_decided(self.project, selection.steps, fields)
+        if stage is not None:
+            self._to_stage(context, stages, (stage, selection), progress)
+            raise_if_failed(progress)
+            return
         parts = [selection]
         if "trials" in selection.steps:
             searched = optimised(context, ports, self.trials_walk(selection.steps), (selection.keys, fields))
@@ -146,10 +156,36 @@ class LifecycleWalk:
             parts = selection.part((key for key in selection.keys if key not in progress.failed), {"best_config"})
         for part in parts:
             yield from self._walk(context, ports, (part, fields), progress)
+        if selected_stages(selection.steps):
+            stages.keep(context, [key for key in selection.keys if key not in progress.failed])
         raise_if_failed(progress)
 
+    def _to_stage(self, context: Any, stages: StageWalk, asked: tuple[str, Selection], progress: Progress) -> None:
+        """Everything up to the choice, then a model for the stage."""
+        stage, selection = asked
+        searched_in_vain: list[str] = []
+        fresh = "dataset" in selection.steps
+        groups = [(selection.keys, fresh)]
+        if "trials" in selection.steps:
+            before = selection.steps & {"dataset", "trials", "best_config"}
+            searched = optimised(context, stages.ports, self.trials_walk(before), (selection.keys, stages.fields))
+            progress.failed.update(searched.failed)
+            searched_in_vain = sorted(searched.failed)
+            on_their_way = [key for key in selection.keys if key not in {*searched.failed, *searched.without_hpo}]
+            # Their snapshots were taken before the trials.
+            groups = [(on_their_way, False), (searched.without_hpo, fresh)]
+        elif "best_config" in selection.steps:
+            progress.failed.update(self._choose(context, stages.ports, selection, stages.fields.code_version))
+            groups = [([key for key in selection.keys if key not in progress.failed], fresh)]
+        progress.done = len(progress.failed)
+        left_out = selection.steps - {"dataset", "trials", "best_config"}
+        unreached = (event for key in searched_in_vain for event in unmade(self.project.name, left_out, key))
+        stages.ports.event_log.store(unreached, RunStep.of(context))
+        for keys, new_data in groups:
+            stages.go(context, (stage, keys, new_data), progress)
+
     def trials_walk(self, steps: frozenset[str]) -> TrialsWalk:
-        return TrialsWalk(self.project, steps, self.checks.evaluation, self._heard)
+        return TrialsWalk(self.project, steps, self.checks.dataset.evaluation, self._heard)
 
     def _heard(self, news: News, _: Board) -> None:
         """An end of HPO is an arrival: with the model where one was trained, else with how it ended."""
@@ -186,7 +222,7 @@ class LifecycleWalk:
         for key, choice in choices.items():
             if isinstance(choice, str):
                 failed[key] = choice
-                events += [NotMade((self.project.name, step), key) for step in sorted(selection.steps)]
+                events += unmade(self.project.name, selection.steps, key)
             else:
                 events.append(chosen_event(choice))
                 context.log.info(f"{key}: best is run {choice.run_id}: {choice.why}")
@@ -216,16 +252,16 @@ class LifecycleWalk:
         for made in self._made(arrived, steps):
             yield made.as_event()
         if "dataset" in steps and arrived.verdict is not None:
-            yield self.checks.evaluation(arrived.verdict, arrived.subproject)
+            yield self.checks.dataset.evaluation(arrived.verdict, arrived.subproject)
         yield from (not_made(dg.AssetKey([name, "model"]), record) for record in _failed(arrived))
         if arrived.error is not None:
-            yield from (NotMade((name, step), arrived.subproject) for step in sorted(steps - _reached(arrived)))
+            yield from unmade(name, steps - _reached(arrived), arrived.subproject)
 
     def _results(self, arrived: Arrived, steps: frozenset[str]) -> Iterator[Any]:
         """What Dagster is handed of the only subproject. What it did not reach, Dagster itself planned by name."""
         for made in self._made(arrived, steps):
             verdict = arrived.verdict if made.key.path[-1] == "dataset" else None
-            yield made.as_result([self.checks.result(verdict)] if verdict else [])
+            yield made.as_result([self.checks.dataset.result(verdict)] if verdict else [])
         yield from (not_made(dg.AssetKey([self.project.name, "model"]), record) for record in _failed(arrived))
 
     def _made(self, arrived: Arrived, steps: frozenset[str]) -> Iterator[Materialized]:

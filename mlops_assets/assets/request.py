@@ -62,7 +62,13 @@ class RunFields(dg.Config):
 
 
 class LifecycleFields(RunFields, HPOFields):
-    """The run config of the lifecycle: of the runs, and of HPO where ``trials`` is selected."""
+    """The run config of the lifecycle: of the runs, of HPO where ``trials`` is selected, and of a stage where one is.
+
+    stage: the one that is decided about; default the first. why: for those who ask later.
+    """
+
+    stage: str | None = None
+    why: str | None = None
 
 
 class ListedHPOFields(HPOFields):

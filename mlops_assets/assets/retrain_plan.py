@@ -6,13 +6,13 @@ Everything that can be known beforehand is looked at here; nothing has changed t
 import json
 import secrets
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mlops_assets.assets.code_check import Wanted, refuse_code
 from mlops_assets.assets.deciding import Order, Standing
-from mlops_assets.assets.launch import PAGE, Ports, code_to_run, declared_params, identity_of
+from mlops_assets.assets.launch import PAGE, Ports, code_to_run, declared_params, identity_of, latest_data_versions
 from mlops_assets.assets.replaying import ready_code
 from mlops_assets.assets.way import Aim, Origin, RunPlan, Way
 from mlops_assets.tracking.best import BestConfigurations
@@ -41,6 +41,8 @@ Said = dict[str, str]
 class RetrainRequest:
     """What is asked for. ``now``: the moment up to which data counts. ``seed``: drawn where none is given.
 
+    fresh: take new snapshots; otherwise the latest ones are trained on.
+
     family: this Dagster run, or the first one of those that do it again.
     """
 
@@ -48,6 +50,7 @@ class RetrainRequest:
     now: datetime
     seed: int | None = None
     family: str | None = None
+    fresh: bool = True
 
     @property
     def sets_code(self) -> bool:
@@ -92,9 +95,11 @@ class RetrainPlan:
         choices = BestConfigurations(self.ports.event_log, self.project.name)
         for page in pages(group.keys):
             registered, best = registry.configurations(page), choices.current(page)
+            latest = {} if self.request.fresh else latest_data_versions(self.ports.event_log, self.project.name, page)
             for key in page:
                 chosen = best[key].parameters if key in best else None
-                yield self._way(registered[key], group.version, chosen, seed)
+                way = self._way(registered[key], group.version, chosen, seed)
+                yield way if self.request.fresh else replace(way, fresh=False, data_version=latest[key], window=None)
 
     def standing(self, key: str) -> Standing:
         return Standing.of(self.current, key, self.request.order.stage)

@@ -21,7 +21,7 @@ from mlops_assets.assets.launch import Ports
 from mlops_assets.assets.parity import proving
 from mlops_assets.assets.recording import died
 from mlops_assets.assets.retrain_plan import Group, RetrainPlan, RetrainRequest, plan_retraining, retraining_of
-from mlops_assets.assets.settling import Settling
+from mlops_assets.assets.settling import Also, Settling, nothing_more
 from mlops_assets.assets.stream import Stream
 from mlops_assets.assets.travel import travel
 from mlops_assets.assets.way import Arrived, Way
@@ -79,26 +79,43 @@ class RetrainFields(dg.Config):
 
 @dataclass(frozen=True)
 class RetrainWalk:
-    """One execution of the ``retrain`` job. ``looked_at``: that the code takes what is registered is known already."""
+    """One execution of a retraining. ``looked_at``: that the code takes what is registered is known already.
+
+    ``also``: what else is logged of a subproject that is settled.
+    """
 
     project: Project
     checks: Checks
     on_arrival: OnArrival | None = None
     looked_at: bool = False
+    also: Also = nothing_more
 
     def go(self, context: Any, fields: RetrainFields, who: str, mlops: MlopsResource) -> None:
         """Log events as subprojects arrive; at the end raise Failure if some of them failed, naming each."""
         ports = Ports(mlops.open_home(), EventLog(context.instance), mlops.compute())
-        request = fields.request(who, context.run)
+        keys = list(dict.fromkeys(fields.subprojects))
+        progress = Progress(len(keys))
+        self.walk(context, ports, (keys, fields.request(who, context.run), fields.due), progress)
+        raise_if_failed(progress)
+
+    def walk(
+        self,
+        context: Any,
+        ports: Ports,
+        asked: tuple[list[str], RetrainRequest, Mapping[str, str]],
+        progress: Progress,
+    ) -> None:
+        """The same for subprojects, a request and due times; failures are counted in ``progress``."""
+        keys, request, due = asked
         missed = announce(ports.event_log, unannounced(ports.event_log, ports.ledger, self.project.name))
         if missed:
             context.log.info(f"{missed} deployments of somebody who was interrupted are shown from now on")
-        keys = self._left(context, ports, list(dict.fromkeys(fields.subprojects)))
-        if not keys:
+        left = self._left(context, ports, keys)
+        progress.done += len(keys) - len(left)
+        if not left:
             return
-        plan = plan_retraining(ports, self.project, keys, request, self.looked_at)
-        progress = Progress(len(keys))
-        under_way = UnderWay(plan, fields.due)
+        plan = plan_retraining(ports, self.project, left, request, self.looked_at)
+        under_way = UnderWay(plan, due)
         with proving(ports) as prove:
             settling = Settling(
                 ports=ports,
@@ -107,6 +124,7 @@ class RetrainWalk:
                 checks=self.checks,
                 candidate=under_way.candidate,
                 unchanged=under_way.said_unchanged,
+                also=self.also,
                 step=RunStep.of(context),
             )
             tell = self.on_arrival or ignored
@@ -116,7 +134,6 @@ class RetrainWalk:
             with stream:
                 for arrived in under_way.arrivals():
                     stream.put(arrived)
-        raise_if_failed(progress)
 
     def _left(self, context: Any, ports: Ports, keys: list[str]) -> list[str]:
         """Without those that an earlier run of the same re-execution family has brought all the way."""

@@ -1,6 +1,6 @@
 """What arrives, brought to its end: runs tracked, models deployed, events logged; a batch at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import dagster as dg
@@ -18,12 +18,20 @@ from partitions.errors import UnknownName
 from resources.artifacts import ArtifactStore
 from resources.event_storage.entries import AssetEvent, NotMade, RunStep
 
+Also = Callable[[Arrived], Iterable[AssetEvent | NotMade]]
+
+
+def nothing_more(_: Arrived) -> Iterable[AssetEvent | NotMade]:
+    """Where no more is logged."""
+    return ()
+
 
 @dataclass(frozen=True)
 class Settling:
     """``candidate``: what an arrival with a run is decided about as. ``unchanged``: what is said of one without.
 
-    ``new_runs``: whether the runs that arrive were made on the way, and are to be tracked. ``step``: that events belong
+    ``also``: what else is logged of an arrival that is settled. ``new_runs``: whether the runs that arrive were made on
+    the way, and are to be tracked. ``step``: that events belong
     to; None for none.
     """
 
@@ -33,6 +41,7 @@ class Settling:
     checks: Checks
     candidate: Callable[[Arrived], Candidate]
     unchanged: Callable[[Arrived], str]
+    also: Also = nothing_more
     new_runs: bool = True
     step: RunStep | None = None
 
@@ -100,10 +109,11 @@ class Settling:
             arrived = replace(arrived, error=RunError(message=message))
         return replace(arrived, decision=decision)
 
-    def _shown(self, arrived: Arrived) -> Iterator[AssetEvent]:
+    def _shown(self, arrived: Arrived) -> Iterator[AssetEvent | NotMade]:
         decision = arrived.decision
         if decision is not None:
             yield from events_of(self.project, decision)
+        yield from self.also(arrived)
 
 
 def events_of(project: str, decision: Decision) -> Iterator[AssetEvent]:

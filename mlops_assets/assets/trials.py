@@ -10,7 +10,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.assets.events import dataset_made, metrics_made, model_made, not_made, trial_event
+from mlops_assets.assets.events import dataset_made, metrics_made, model_made, not_made, trial_event, unmade
 from mlops_assets.assets.following import raise_if_any
 from mlops_assets.assets.launch import Ports
 from mlops_assets.assets.optimising.beginning import Begin
@@ -33,7 +33,8 @@ from resources.event_log import EventLog
 from resources.event_storage.entries import AssetEvent, NotMade, RunStep
 
 SECONDS_BETWEEN_LINES = 5.0
-MOST_DRAWN = 20
+# Pictures take half a second each time, while the cores are wanted by others; later, `p.explore` draws any of them.
+MOST_DRAWN = 1
 Evaluate = Callable[[DataVerdict, str], dg.AssetCheckEvaluation]
 
 
@@ -112,13 +113,16 @@ class TrialsWalk:
                 else:
                     yield not_made(dg.AssetKey([name, "model"]), record)
         if news.error is not None:
-            yield from (NotMade((name, step), news.subproject) for step in self._not_reached(news))
+            yield from unmade(name, self._not_reached(news), news.subproject)
 
     def _shown(self, news: News) -> Mapping[str, Any]:
         """What people see of an HPO run in the web UI, beside its figures."""
         if news.run is None or news.conclusion is None:
             return {}
-        return shown_metadata(news.run, news.conclusion.summary, news.conclusion.evaluations, self.pages)
+        try:
+            return shown_metadata(news.run, news.conclusion.summary, news.conclusion.evaluations, self.pages)
+        except Exception as error:  # noqa: BLE001 - said where the pictures would be: the end is logged all the same
+            return {"report": f"could not be made: {type(error).__name__}: {error}"}
 
     def _not_reached(self, news: News) -> Iterable[str]:
         reached = {"dataset"} if news.what != "data" or (news.arrived and news.arrived.snapshot) else set()

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from mlops_assets.assets.check_ports import Checks, DatasetChecks
+from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.configuration import author
 from mlops_assets.assets.experiments import ExperimentWalk
 from mlops_assets.assets.following import OnArrival
@@ -34,13 +34,13 @@ class TrainFields(LifecycleFields):
 
 
 def experiment_job(
-    project: Project, checks: DatasetChecks, mlops: MlopsResource, on_arrival: OnArrival | None = None
+    project: Project, checks: Checks, mlops: MlopsResource, on_arrival: OnArrival | None = None
 ) -> dg.JobDefinition:
     """Dev runs of the listed subprojects, tracked as materialisations of ``experiments``."""
 
     @dg.op(name=op_name("experiment"))
     def experiment_op(context: dg.OpExecutionContext, config: ListedRunFields, mlops: MlopsResource) -> None:
-        ExperimentWalk(project, checks, on_arrival).go(context, config, mlops)
+        ExperimentWalk(project, checks.dataset, on_arrival).go(context, config, mlops)
 
     @dg.job(
         name="experiment",
@@ -55,7 +55,7 @@ def experiment_job(
 
 
 def train_job(
-    project: Project, checks: DatasetChecks, mlops: MlopsResource, on_arrival: OnArrival | None = None
+    project: Project, checks: Checks, mlops: MlopsResource, on_arrival: OnArrival | None = None
 ) -> dg.JobDefinition:
     """The lifecycle of the listed subprojects: new data, model, metrics."""
 
@@ -107,14 +107,12 @@ def retrain_job(
     return retrain
 
 
-def optimise_job(
-    project: Project, checks: DatasetChecks, mlops: MlopsResource, on_news: OnNews = unheard
-) -> dg.JobDefinition:
+def optimise_job(project: Project, checks: Checks, mlops: MlopsResource, on_news: OnNews = unheard) -> dg.JobDefinition:
     """HPO of the listed subprojects, all of them over one cluster; ends with a choice of the best for each."""
 
     @dg.op(name=op_name("optimise"))
     def optimise_op(context: dg.OpExecutionContext, config: ListedHPOFields, mlops: MlopsResource) -> None:
-        optimise(context, project, config, mlops, (checks.evaluation, on_news))
+        optimise(context, project, config, mlops, (checks.dataset.evaluation, on_news))
 
     @dg.job(
         name="optimise",

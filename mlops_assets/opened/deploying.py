@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from mlops_assets.assets.check_ports import Checks
 from mlops_assets.assets.configuration import author
 from mlops_assets.assets.deciding import Order
 from mlops_assets.assets.decision import Decision
@@ -17,7 +16,7 @@ from mlops_assets.assets.promoting import PromoteFields, Promotion
 from mlops_assets.assets.retrain_plan import RetrainRequest, plan_retraining
 from mlops_assets.assets.way import Arrived
 from mlops_assets.automation.jobs import op_name, promote_job, retrain_job
-from mlops_assets.checks import ExpectationChecks, GateChecks
+from mlops_assets.checks import checks_of
 from mlops_assets.opened.launching import QUIET, Launching, RunsFailed, new_dagster_run_id
 from mlops_assets.tracking.failures import RETRAIN
 from mlops_assets.tracking.record import RunRecord
@@ -93,7 +92,9 @@ class Deploying(Launching):
         fields = PromoteFields(subprojects=keys, source=source, stage=target, why=said(why), by=author())
         Promotion.over(self._ports(), self.project, fields)
         heard = _Heard(on_arrival or ignored)
-        heard.execute(self.event_log, promote_job(self.project, self._checks(), self.mlops, heard), dict(fields))
+        heard.execute(
+            self.event_log, promote_job(self.project, checks_of(self.project), self.mlops, heard), dict(fields)
+        )
         return heard.decisions
 
     def rollback(self, subprojects: Keys, *, stage: str, why: str, to: int | None = None) -> list[Decision]:
@@ -146,7 +147,7 @@ class Deploying(Launching):
 
         keys = None if subprojects is None else _listed(subprojects)
         self._check_known(keys)
-        checks = self._checks()
+        checks = checks_of(self.project)
         specs = [*checks.dataset.specs, *checks.metrics.specs]
         return last_verdicts(self.event_log, [spec.key for spec in specs], self.subprojects if keys is None else keys)
 
@@ -160,14 +161,13 @@ class Deploying(Launching):
         now = moment(config["now"]) if "now" in config else datetime.now(UTC)
         plan_retraining(self._ports(), self.project, keys, RetrainRequest(order, now))
         heard = _Heard(on_arrival or ignored)
-        heard.execute(self.event_log, retrain_job(self.project, self._checks(), self.mlops, heard, True), config)
+        heard.execute(
+            self.event_log, retrain_job(self.project, checks_of(self.project), self.mlops, heard, True), config
+        )
         return heard.decisions, heard.records
 
     def _moving(self, subprojects: Keys, order: Order) -> Moving:
         return Moving(self._ports(), self.project, order, _listed(subprojects))
-
-    def _checks(self) -> Checks:
-        return Checks(ExpectationChecks(self.project.name), GateChecks(self.project))
 
     def _stage_order(self, asked: str | None) -> dict[str, int]:
         """The place of every stage, the archive last. Raises UnknownName for one that is asked for and not there."""

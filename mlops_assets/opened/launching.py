@@ -13,7 +13,7 @@ from mlops_assets.assets.launch import Request, prepare
 from mlops_assets.assets.lifecycle import STEPS
 from mlops_assets.assets.way import Arrived
 from mlops_assets.automation.jobs import experiment_job, op_name, train_job
-from mlops_assets.checks import ExpectationChecks
+from mlops_assets.checks import checks_of
 from mlops_assets.opened.registration import Registering
 from mlops_assets.tracking.failures import Unfinished, unfinished
 from mlops_assets.tracking.record import RunRecord
@@ -117,7 +117,7 @@ class Launching(Registering):
                 on_arrival(arrived)
 
         make = {"experiment": experiment_job, "train": train_job}[job]
-        definition = make(self.project, ExpectationChecks(self.project.name), self.mlops, arrive)
+        definition = make(self.project, checks_of(self.project), self.mlops, arrive)
         set_fields = {name: value for name, value in config.items() if value is not None}
         run_config = {"ops": {op_name(job): {"config": set_fields}}, **QUIET}
         dagster_run_id = new_dagster_run_id()

@@ -10,7 +10,7 @@ from mlops_assets.assets.optimising.board import Board, OnNews, unheard
 from mlops_assets.assets.optimising.lane import News
 from mlops_assets.assets.optimising.preparing import HPORequest, prepare_hpo
 from mlops_assets.automation.jobs import op_name, optimise_job
-from mlops_assets.checks import ExpectationChecks
+from mlops_assets.checks import checks_of
 from mlops_assets.opened.launching import QUIET, Launching, interrupted_as_usual, new_dagster_run_id
 from mlops_assets.tracking.best import BestConfiguration
 from mlops_assets.tracking.hpo_run import HPOSummary
@@ -85,7 +85,7 @@ class Optimising(Launching):
                 failed[news.subproject] = news.error.message
             on_news(news, board)
 
-        definition = optimise_job(self.project, ExpectationChecks(self.project.name), self.mlops, hear)
+        definition = optimise_job(self.project, checks_of(self.project), self.mlops, hear)
         run_config = {"ops": {op_name("optimise"): {"config": dict(config)}}, **QUIET}
         try:
             with interrupted_as_usual():

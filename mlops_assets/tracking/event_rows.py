@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import from_json
 
 from mlops_assets.tracking.columns import ASSET, DOCUMENT, EVENT_ID, EVENT_TIME, FIXED, WHAT, Type, stored_name, typed
+from mlops_assets.tracking.event_source import StoredEvent
 from mlops_assets.tracking.record import RECORD_ENTRY, split_of
-from mlops_assets.tracking.stored_events import StoredEvent
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,160 +1,90 @@
 """The events that the index of runs is derived from, read as they are stored.
 
-Dagster's reader builds an object of every event: 2,000 a second. The index needs one text of each, so where the event
-log is in a database (SQLite, Postgres) the stored rows are read; any other storage is read through Dagster.
+What a source of events promises is here; where they come from is in ``stored_events``, which loads what a code location
+does without.
 """
 
+import functools
+import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
-import dagster as dg
-import sqlalchemy as sa
-from dagster._core.assets import AssetDetails
-from dagster._core.definitions.asset_key import AssetKey
-from dagster._core.storage.event_log.schema import AssetKeyTable, SqlEventLogStorageTable
-from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
-from dagster._core.storage.legacy_storage import LegacyEventLogStorage
-from dagster._serdes import deserialize_value, serialize_value
-
-from mlops_assets.tracking.stored_events import BLOCK, EventSource, StoredEvent, Tally, tally
-from resources.event_log import EventLog
-
-AT_ONCE = 500
-EVENT_TYPES = (dg.DagsterEventType.ASSET_MATERIALIZATION, dg.DagsterEventType.ASSET_OBSERVATION)
+BLOCK_BITS = 9
+BLOCK = 1 << BLOCK_BITS
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - the event log keeps naive UTC times
 
 
-def event_source(event_log: EventLog, assets: Sequence[tuple[str, str]]) -> EventSource:
-    """The events of ``assets``, read in the fastest way that the storage of ``event_log`` allows."""
-    keys = [AssetKey(list(asset)) for asset in assets]
-    storage = event_log.instance.event_log_storage
-    if isinstance(storage, LegacyEventLogStorage):
-        storage = storage._storage.event_log_storage
-    if isinstance(storage, SqlEventLogStorage):
-        return SqlEvents(storage, keys)
-    return FetchedEvents(event_log.instance, keys)
+class StoredEvent(NamedTuple):
+    """One event as it is stored. ``time``: microseconds since 1970, UTC; ``text``: its JSON as Dagster writes it."""
+
+    event_id: int
+    asset: str
+    time: int
+    text: str
 
 
-class SqlEvents:
-    """Events in a database, through the storage's own connections."""
+class Tally(NamedTuple):
+    """How many ids a range holds and a sum that tells sets of ids apart: additive over disjoint ranges."""
 
-    def __init__(self, storage: SqlEventLogStorage, assets: Sequence[AssetKey]) -> None:
-        self._storage = storage
-        self._assets = [asset.to_string() for asset in assets]
-        self._table = SqlEventLogStorageTable.c
-        self._tracked = sa.and_(
-            self._table.asset_key.in_(self._assets),
-            self._table.dagster_event_type.in_([kind.value for kind in EVENT_TYPES]),
-        )
+    size: int = 0
+    mixed: int = 0
 
-    def total(self) -> Tally:
-        mixed = sa.func.sum(sa.cast(_mixed(self._table.id), sa.Integer))
-        ((count, total),) = self._rows(sa.select(sa.func.count(), mixed).where(self._tracked))
-        return Tally(int(count), int(total or 0))
+    def plus(self, other: "Tally") -> "Tally":
+        return Tally(self.size + other.size, self.mixed + other.mixed)
 
-    def blocks(self) -> dict[int, Tally]:
-        block = (self._table.id // BLOCK).label("block")
-        mixed = sa.func.sum(sa.cast(_mixed(self._table.id), sa.Integer))
-        query = sa.select(block, sa.func.count(), mixed).where(self._tracked).group_by(block)
-        return {int(block): Tally(int(count), int(mixed)) for block, count, mixed in self._rows(query)}
-
-    def ids(self, first: int, end: int) -> list[int]:
-        query = sa.select(self._table.id).where(self._tracked, self._between(first, end))
-        return sorted(row[0] for row in self._rows(query))
-
-    def read(self, first: int, end: int) -> list[StoredEvent]:
-        table = self._table
-        query = sa.select(table.id, table.asset_key, table.timestamp, table.event)
-        # Sorted here: the database would carry every event's text through its sort, four times as slow.
-        rows = self._rows(query.where(self._tracked, self._between(first, end)))
-        return sorted(StoredEvent(row[0], row[1], _microseconds(row[2]), row[3]) for row in rows)
-
-    def texts(self, ids: Sequence[int]) -> dict[int, str]:
-        found: dict[int, str] = {}
-        for start in range(0, len(ids), AT_ONCE):
-            some = self._table.id.in_(list(ids[start : start + AT_ONCE]))
-            query = sa.select(self._table.id, self._table.event, self._table.asset_key).where(some)
-            found.update({row[0]: row[1] for row in self._rows(query) if row[2] in self._assets})
-        return found
-
-    def wiped(self) -> dict[str, int]:
-        query = sa.select(AssetKeyTable.c.asset_key, AssetKeyTable.c.asset_details)
-        rows = self._rows(query.where(AssetKeyTable.c.asset_key.in_(self._assets)))
-        return _wipes({row[0]: row[1] for row in rows})
-
-    def _between(self, first: int, end: int) -> Any:
-        return sa.and_(self._table.id >= first, self._table.id < end)
-
-    def _rows(self, query: Any) -> Sequence[Any]:
-        with self._storage.index_connection() as connection:
-            rows: Sequence[Any] = connection.execute(query).fetchall()
-            return rows
+    def minus(self, other: "Tally") -> "Tally":
+        return Tally(self.size - other.size, self.mixed - other.mixed)
 
 
-class FetchedEvents:
-    """Events of a storage that is not a database of Dagster's making: right, but every answer reads everything."""
+def tally(ids: Iterable[int]) -> Tally:
+    """The same sum that the database makes of the ids it holds (see ``_mixed``)."""
+    size = mixed = 0
+    for event_id in ids:
+        x = event_id % 1_000_003
+        size += 1
+        mixed += x * x % 2_147_483_647 * x % 998_244_353
+    return Tally(size, mixed)
 
-    def __init__(self, instance: dg.DagsterInstance, assets: Sequence[AssetKey]) -> None:
-        self._instance = instance
-        self._assets = assets
+
+def sum_of(tallies: Iterable[Tally]) -> Tally:
+    return functools.reduce(Tally.plus, tallies, Tally())
+
+
+def mark_of(text: str) -> str:
+    """Tells an event from another one that was given the same id later: SQLite gives the ids of deleted rows again."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+class EventSource(Protocol):
+    """The materialisations and observations of the tracked assets of one project. Every answer is of one moment."""
 
     def total(self) -> Tally:
-        return tally(event.event_id for event in self._all())
+        """The tally of all events: what tells in the least time that nothing has changed."""
+        ...
 
     def blocks(self) -> dict[int, Tally]:
-        by_block: dict[int, list[int]] = {}
-        for event in self._all():
-            by_block.setdefault(event.event_id // BLOCK, []).append(event.event_id)
-        return {block: tally(ids) for block, ids in by_block.items()}
+        """The tally of every block of 512 ids that holds events, by ``event_id // 512``."""
+        ...
 
     def ids(self, first: int, end: int) -> list[int]:
-        return [event.event_id for event in self.read(first, end)]
+        """Ids of the events from ``first`` up to, not including, ``end``; ascending."""
+        ...
 
     def read(self, first: int, end: int) -> list[StoredEvent]:
-        return [event for event in self._all() if first <= event.event_id < end]
+        """These events; ascending."""
+        ...
 
     def texts(self, ids: Sequence[int]) -> dict[int, str]:
-        wanted = set(ids)
-        return {event.event_id: event.text for event in self._all() if event.event_id in wanted}
+        """The texts of these events, of those that are there."""
+        ...
 
     def wiped(self) -> dict[str, int]:
-        return {}  # Dagster leaves wiped events out itself
-
-    def _all(self) -> list[StoredEvent]:
-        events = [event for asset in self._assets for kind in EVENT_TYPES for event in self._of(asset, kind)]
-        return sorted(events)
-
-    def _of(self, asset: AssetKey, kind: dg.DagsterEventType) -> Iterable[StoredEvent]:
-        materialized = kind is dg.DagsterEventType.ASSET_MATERIALIZATION
-        fetch = self._instance.fetch_materializations if materialized else self._instance.fetch_observations
-        cursor = None
-        while True:
-            page = fetch(asset, limit=AT_ONCE, cursor=cursor, ascending=True)
-            for record in page.records:
-                entry = record.event_log_entry
-                time = _microseconds(datetime.fromtimestamp(entry.timestamp, UTC).replace(tzinfo=None))
-                yield StoredEvent(record.storage_id, asset.to_string(), time, serialize_value(entry))
-            if not page.has_more:
-                return
-            cursor = page.cursor
+        """Assets that were wiped: events of theirs up to this time (microseconds since 1970) no longer count."""
+        ...
 
 
-def _mixed(event_id: Any) -> Any:
-    """``tally`` of one id as SQL. No step leaves 64 bits; the result fits 32, so that Postgres sums it as integers."""
-    x = event_id % 1_000_003
-    return (((x * x) % 2_147_483_647) * x) % 998_244_353
-
-
-def _wipes(details: dict[str, str | None]) -> dict[str, int]:
-    times = {}
-    for asset, text in details.items():
-        last = deserialize_value(text, AssetDetails).last_wipe_timestamp if text else None
-        if last:
-            times[asset] = _microseconds(datetime.fromtimestamp(last, UTC).replace(tzinfo=None))
-    return times
-
-
-def _microseconds(time: datetime) -> int:
+def microseconds(time: datetime) -> int:
+    """A naive UTC time as events are stamped: since 1970."""
     delta = time - EPOCH
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds

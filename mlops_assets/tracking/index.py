@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 from mlops_assets.tracking import segments
 from mlops_assets.tracking.columns import EVENT_COLUMNS, EVENT_ID
 from mlops_assets.tracking.event_rows import table_of
+from mlops_assets.tracking.event_source import EventSource, StoredEvent, Tally, mark_of, sum_of, tally
 from mlops_assets.tracking.segments import Range, Segment
-from mlops_assets.tracking.stored_events import EventSource, StoredEvent, Tally, mark_of, sum_of, tally
 from partitions.errors import MlopsError
 
 if TYPE_CHECKING:

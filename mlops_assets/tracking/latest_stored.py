@@ -48,7 +48,7 @@ def latest_stored(
     event_log: EventLog, asset: Iterable[str], subprojects: Iterable[str] | None = None
 ) -> dict[str, StoredMaterialization]:
     """The last materialisation of every subproject (or of these) that has one."""
-    # Slow to load, and a code location that is only described needs neither.
+    # As the event log does: a code location that is only described loads no storage.
     import sqlalchemy as sql
     from dagster._core.storage.event_log import SqlEventLogStorage
     from dagster._core.storage.event_log.schema import SqlEventLogStorageTable as Events

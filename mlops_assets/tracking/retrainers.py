@@ -55,7 +55,7 @@ class RegisteredRetrainers:
 def registered_stages(registry: Registry, keys: list[str]) -> dict[str, tuple[Stage, ...]]:
     """The stages of these subprojects, out of configurations as they are stored: of those that have one."""
     # It brings SQLAlchemy, which a code location that is only described does without.
-    from mlops_assets.tracking.event_source import event_source
+    from mlops_assets.tracking.stored_events import event_source
 
     if not keys:
         return {}

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlops_assets.tracking.stored_events import BLOCK_BITS, Tally
+from mlops_assets.tracking.event_source import BLOCK_BITS, Tally
 from partitions.errors import MlopsError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Range(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """One segment. ``last``: the id of its last event; ``mark``: of that event's text (``stored_events.mark_of``)."""
+    """One segment. ``last``: the id of its last event; ``mark``: of that event's text (``event_source.mark_of``)."""
 
     range: Range
     tally: Tally

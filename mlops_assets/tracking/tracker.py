@@ -52,8 +52,8 @@ class Tracker:
     """
 
     def __init__(self, event_log: EventLog, project: str, folder: Path | None = None) -> None:
-        # Loads Dagster's storages, which a code location that is only described does not need.
-        from mlops_assets.tracking.event_source import event_source
+        # Here, since it loads the storage: a code location knows trackers and opens none.
+        from mlops_assets.tracking.stored_events import event_source
 
         self.event_log = event_log
         self.project = project

@@ -134,3 +134,33 @@ def test_what_was_judged_on_one_run_is_compared_where_there_is_nothing_better() 
     assert {named(one) for one in comparable([*single, evaluation("f", [5.0, 6.0])])} == {"f"}
     halves = [evaluation(str(n), [float(n)], fold_count=2) for n in range(3)]
     assert len(comparable(halves)) == 3, "trials that are all under way still compare"
+
+
+Judged = st.lists(
+    st.sets(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=1).map(sorted), min_size=1, max_size=8
+)
+
+
+@given(Judged)
+def test_whatever_was_judged_on_what_those_compared_share_all_of_it(judged: list[list[tuple[int, int]]]) -> None:
+    made = [
+        evaluation(
+            str(number),
+            [100.0 * number + 10 * seed + fold for seed, fold in pairs],
+            seeds=tuple(seed for seed, _ in pairs),
+            folds=tuple(fold for _, fold in pairs),
+            fold_count=3,
+        )
+        for number, pairs in enumerate(judged)
+    ]
+    alike = comparable(made)
+    (shared,) = {one.pairs for one in alike}
+    assert {named(one) for one in alike} == {named(one) for one in made if set(shared) <= set(one.pairs)}
+    for one in alike:
+        base = 100.0 * int(named(one))
+        assert one.values == tuple(base + 10 * seed + (fold or 0) for seed, fold, _ in one.pairs)
+        assert [one.run_ids[n] for n in range(one.n)] == [
+            made[int(named(one))].run_ids[made[int(named(one))].pairs.index(pair)] for pair in one.pairs
+        ]
+    if any(made_one.whole() for made_one in made):
+        assert alike[0].whole() == set(shared), "what lacks a fold is compared only where nothing is complete"

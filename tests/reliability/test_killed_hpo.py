@@ -21,7 +21,7 @@ HPO = 'metric="rmse", direction="minimize", sampler="tpe", trials=8, folds=3'
 RUNS = 8 * 3
 
 
-@pytest.fixture(params=["ray", "processes"])
+@pytest.fixture(params=["processes"])
 def slow(folder: ProjectFolder, request: pytest.FixtureRequest) -> ProjectFolder:
     """Two subprojects whose runs take a moment each."""
     declare_hpo(folder.path, [("a", 1.0, ""), ("b", -2.0, "")], space=SPACE, hpo=HPO)
@@ -72,6 +72,7 @@ def is_complete(slow: ProjectFolder, keys: list[str]) -> None:
     assert len({r["parent"] for r in tracked}) == len(keys), "the same HPO runs went on"
 
 
+@pytest.mark.parametrize("slow", ["ray", "processes"], indirect=True)
 def test_a_killed_driver_is_resumed_and_no_run_is_lost_or_done_twice(slow: ProjectFolder) -> None:
     seed = int(os.environ.get("MLOPS_TEST_SEED", random.randrange(10**6)))
     print(f"MLOPS_TEST_SEED={seed}")

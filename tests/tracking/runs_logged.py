@@ -31,7 +31,7 @@ telemetry: {{enabled: false}}
 # Ranges of 8 ids, segments of 32 events, stale ones removed soon: so that 200 runs are many.
 SMALL_SEGMENTS = {
     "mlops_assets.tracking.segments.BLOCK_BITS": 3,
-    "mlops_assets.tracking.event_source.BLOCK": 8,
+    "mlops_assets.tracking.stored_events.BLOCK": 8,
     "mlops_assets.tracking.segments.FULL": 32,
     "mlops_assets.tracking.segments.GRACE_SECONDS": 0.2,
 }

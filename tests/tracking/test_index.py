@@ -13,11 +13,11 @@ from dagster._core.storage.event_log.schema import SqlEventLogStorageTable
 
 from mlops_assets.tracking import segments
 from mlops_assets.tracking.annotations import Overlay
-from mlops_assets.tracking.event_source import FetchedEvents, SqlEvents
+from mlops_assets.tracking.event_source import BLOCK_BITS, Tally, tally
 from mlops_assets.tracking.record import RunRecord
 from mlops_assets.tracking.run_query import RunQuery
 from mlops_assets.tracking.segments import Range, Segment, named, ranges_of
-from mlops_assets.tracking.stored_events import BLOCK_BITS, Tally, tally
+from mlops_assets.tracking.stored_events import FetchedEvents, SqlEvents
 from mlops_assets.tracking.tracker import Tracker
 from resources.event_log import EventLog
 from tests.tracking.runs_logged import (

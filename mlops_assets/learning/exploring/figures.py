@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MOST_PANELS = 12
+MOST_LINES = 150
 MOST_NAMED = 12
 MOST_SHOWN = 15
 COLUMNS = 3
@@ -101,7 +102,9 @@ def parallel(points: Points, names: Sequence[str]) -> bytes:
     low, high = _middle(points)
     heights.append([min(max((value - low) / (high - low), 0.0), 1.0) for value in points.values])
     best_first = points.ranks
-    for rank in range(len(best_first) - 1, -1, -1):
+    # Of many configurations the best ones, and some of all others: more lines are one blot.
+    stride = max(1, (len(best_first) - MOST_LINES) // MOST_LINES)
+    for rank in sorted({*range(min(MOST_LINES, len(best_first))), *range(0, len(best_first), stride)}, reverse=True):
         place = best_first[rank]
         goodness = 1.0 - rank / max(1, len(best_first) - 1)
         line = [column[place] for column in heights]
