@@ -1,5 +1,6 @@
 """``mlops deploy``, ``retrain``, ``promote``, ``rollback`` and ``undeploy``: models get into stages and out of them."""
 
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -185,7 +186,8 @@ def print_decisions(decisions: "Sequence[Decision]") -> None:
         print_table("", columns, rows, numbers=["sequence"])
     for decision in shown:
         if decision.deployment is None or decision.said.count(";"):
-            said = escape(decision.said)
+            # Errors name the subproject themselves.
+            said = escape(re.sub(rf"^\w+/{re.escape(decision.subproject)}: ", "", decision.said))
             console.print(f"{decision.subproject}: {said}", highlight=False, soft_wrap=True)
     counts: dict[str, int] = {}
     for decision in decisions:
