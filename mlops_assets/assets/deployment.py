@@ -143,6 +143,8 @@ def never_announced(
         int(event.metadata["sequence"])
         for stage in {row.stage for row in rows}
         for event in event_log.events((project, "deployment", stage))
+        # Where a stage was selected, a decision that changed nothing is a materialisation as well.
+        if ENTRY in event.metadata
     }
     return [row for row in rows if row.sequence not in told and _is_old(row, older_than)]
 

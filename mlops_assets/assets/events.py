@@ -96,10 +96,10 @@ def trial_event(project: str, record: RunRecord) -> dg.AssetMaterialization | dg
     return not_made(key, record)
 
 
-def not_made(key: dg.AssetKey, record: RunRecord) -> dg.AssetObservation:
-    """A run that failed: its record, and the reason where people look first."""
+def not_made(key: dg.AssetKey, record: RunRecord, **said: str) -> dg.AssetObservation:
+    """A run that failed: its record, and the reason where people look first. ``said``: what else is known of it."""
     reason = record.error.message if record.error else record.status
-    metadata = {RECORD_ENTRY: to_text(record), "run_id": record.run_id, "error": reason}
+    metadata = {RECORD_ENTRY: to_text(record), "run_id": record.run_id, "error": reason, **said}
     return dg.AssetObservation(key, partition=record.subproject, metadata=metadata)
 
 

@@ -5,7 +5,6 @@ Nothing here knows Dagster or where it runs.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from mlops_assets.assets.decision import said_of_gates
 from mlops_assets.assets.way import Aim, Arrived, RunPlan, Way
@@ -14,9 +13,6 @@ from mlops_assets.tracking.record import RunError, RunRecord, record_path
 from partitions.errors import ArtifactError, MlopsError
 from partitions.values import Value, digest_of
 from resources.artifacts import Artifact, ArtifactStore
-
-if TYPE_CHECKING:
-    pass
 
 
 class Attempt(Value):

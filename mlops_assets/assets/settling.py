@@ -84,7 +84,7 @@ class Settling:
             if record.status == "succeeded":
                 yield model_made(self.project, record).as_event()
             else:
-                yield not_made(dg.AssetKey([self.project, "model"]), record)
+                yield not_made(dg.AssetKey([self.project, "model"]), record, **_about_data(arrived))
             if record.status != "failed":
                 yield metrics_made(self.project, arrived, record).as_event()
 
@@ -113,7 +113,20 @@ class Settling:
         decision = arrived.decision
         if decision is not None:
             yield from events_of(self.project, decision)
+            if decision.result == "failed" and not any(record.error for record in arrived.records):
+                yield self._failed_without_a_run(arrived, decision)
         yield from self.also(arrived)
+
+    def _failed_without_a_run(self, arrived: Arrived, decision: Decision) -> AssetEvent:
+        """Why there is no model: of what failed before there was a run, or after it, nothing else says so."""
+        metadata = {"error": decision.said, "stage": decision.stage, **_about_data(arrived)}
+        key = dg.AssetKey([self.project, "model"])
+        return dg.AssetObservation(key, partition=arrived.subproject, metadata=metadata)
+
+
+def _about_data(arrived: Arrived) -> dict[str, str]:
+    """Whether it was the data that failed: expectations on it were not met."""
+    return {"data": "failed"} if arrived.verdict is not None and not arrived.verdict.passed else {}
 
 
 def events_of(project: str, decision: Decision) -> Iterator[AssetEvent]:

@@ -148,10 +148,7 @@ class _Looking:
         found = []
         for run in ended_retrainings(event_log.instance, project, looked - OVERLAP - GRACE):
             if run.ended_at is None or run.ended_at <= self.now - GRACE:
-                noted = event_log.noted_in(run.dagster_run_id)
-                arrived = {one.partition for one in noted if one.asset == (project, "deployment", run.stage)}
-                why = {one.partition: str(one.metadata["error"]) for one in noted if "error" in one.metadata}
-                found += not_retrained(project, run, arrived, why)
+                found += not_retrained(project, run, event_log.noted_in(run.dagster_run_id))
         told = self.memory.outbox.told_of([one.id for one in found])
         return [one for one in found if one.id not in told]
 

@@ -1,6 +1,6 @@
 """What people are told of though nobody told of it: read from what is on record, so that no kill loses it."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -10,6 +10,7 @@ from mlops_assets.automation.retraining import LATE
 from mlops_assets.tracking.retrainings import Retraining
 from mlops_assets.tracking.stage_observations import StageObservation
 from partitions.messages import Event
+from resources.event_log import LoggedEvent
 from resources.ledger.deployment import Deployment
 
 EVENTS: Mapping[str, Event] = {
@@ -56,17 +57,19 @@ def judged(project: str, observed: Iterable[StageObservation]) -> list[Occurrenc
     return found
 
 
-def not_retrained(
-    project: str, run: Retraining, arrived: Collection[str | None], why: Mapping[str | None, str]
-) -> list[Occurrence]:
+def not_retrained(project: str, run: Retraining, noted: Iterable[LoggedEvent]) -> list[Occurrence]:
     """Those that a run which failed, was cancelled or was killed did not bring to a decision.
 
-    ``arrived``: those it did. ``why``: what is on record of the others.
+    ``noted``: what the run has materialised and observed.
     """
+    events = list(noted)
+    arrived = {one.partition for one in events if one.asset == (project, "deployment", run.stage)}
+    why = {one.partition: str(one.metadata["error"]) for one in events if "error" in one.metadata}
+    bad_data = {one.partition for one in events if one.metadata.get("data") == "failed"}
     ended = f"Dagster run {run.dagster_run_id[:8]} ended ({run.status.value.lower()}) before it got there"
     return [
         Occurrence(
-            event="retraining_failed",
+            event="data_failed" if subproject in bad_data else "retraining_failed",
             project=project,
             subproject=subproject,
             stage=run.stage,

@@ -1,9 +1,11 @@
 """``mlops deploy``, ``retrain``, ``promote``, ``rollback`` and ``undeploy``: models get into stages and out of them."""
 
+import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from mlops_assets.cli.options import (
     AllOption,
@@ -14,7 +16,7 @@ from mlops_assets.cli.options import (
     opened,
     parsed_tags,
 )
-from mlops_assets.cli.printing import console, print_json, print_table
+from mlops_assets.cli.printing import console, filled, print_json, print_table
 from partitions.errors import MlopsError
 
 if TYPE_CHECKING:
@@ -175,19 +177,30 @@ def _report(decisions: "Sequence[Decision]", as_json: bool) -> None:
 
 
 def print_decisions(decisions: "Sequence[Decision]") -> None:
-    """A line each, where a person can read them all; else all that did not go well, and how many went how."""
+    """A row each, where a person can read them all; of more, all that did not go well, and how many went how."""
     shown = decisions
     if len(decisions) > READABLE:
         shown = [decision for decision in decisions if not decision.went_well][:READABLE]
     if shown:
-        rows = [[d.subproject, d.stage, coloured(d.result), d.said] for d in shown]
-        print_table("", ["subproject", "stage", "", ""], rows)
+        columns, rows = filled(["subproject", "stage", "result", "run", "sequence"], [_cells(d) for d in shown])
+        print_table("", columns, rows, numbers=["sequence"])
+    for decision in shown:
+        if decision.deployment is None or decision.said.count(";"):
+            # Errors name the subproject themselves.
+            said = escape(re.sub(rf"^\w+/{re.escape(decision.subproject)}: ", "", decision.said))
+            console.print(f"{decision.subproject}: {said}", highlight=False, soft_wrap=True)
     counts: dict[str, int] = {}
     for decision in decisions:
         counts[decision.result] = counts.get(decision.result, 0) + 1
-    said = ", ".join(f"{count:,} {result}" for result, count in counts.items())
     noun = "subproject" if len(decisions) == 1 else "subprojects"
-    console.print(f"{len(decisions):,} {noun}: {said}", highlight=False)
+    summary = ", ".join(f"{count:,} {result}" for result, count in counts.items())
+    console.print(f"{len(decisions):,} {noun}: {summary}", highlight=False)
+
+
+def _cells(decision: "Decision") -> list[Any]:
+    run = decision.run_id[-12:] if decision.run_id else None
+    sequence = decision.deployment.sequence if decision.deployment else None
+    return [decision.subproject, decision.stage, coloured(decision.result), run, sequence]
 
 
 def coloured(result: str) -> str:

@@ -78,7 +78,7 @@ def hpo(
     if as_json:
         print_json([row_of(one) for one in done])
     else:
-        _print(done)
+        print_optimised(done)
         print_failures(failed)
     if failed:
         raise typer.Exit(1)
@@ -109,7 +109,8 @@ def row_of(one: Optimised) -> dict[str, Any]:
     }
 
 
-def _print(done: list[Optimised]) -> None:
+def print_optimised(done: list[Optimised]) -> None:
+    """A row per HPO run, and of each why its best configuration is the best."""
     if not done:
         return
     columns = ["subproject", "best", "trial", "trials", "pruned", "failed", "reused", "seconds"]

@@ -34,10 +34,10 @@ def trials_done(doing: str, console: Console | None = None) -> Iterator[OnNews]:
             line = board.line()
             progress.update(task, total=board.trials, completed=board.done, said=line.partition("; ")[2])
             for one in _lines(news, board):
-                progress.console.print(one, highlight=False)
+                progress.console.print(one, highlight=False, soft_wrap=True)
             if not console.is_terminal and monotonic() - told >= SECONDS_BETWEEN_LINES:
                 told = monotonic()
-                progress.console.print(line, highlight=False)
+                progress.console.print(line, highlight=False, soft_wrap=True)
 
         yield hear
 

@@ -40,10 +40,10 @@ def arrivals(total: int, doing: str, console: Console | None = None) -> Iterator
             said = escape(said_of(arrived))
             if total <= EACH or arrived.error is not None:
                 colour = "red" if arrived.error is not None else "green"
-                progress.console.print(f"[{colour}]{count}/{total}[/{colour}] {said}", highlight=False)
+                progress.console.print(f"[{colour}]{count}/{total}[/{colour}] {said}", highlight=False, soft_wrap=True)
             elif not console.is_terminal and _is_a_part(count, total):
                 ended = f", {failed} failed" if failed else ""
-                progress.console.print(f"{count}/{total}{ended}, the last {said}", highlight=False)
+                progress.console.print(f"{count}/{total}{ended}, the last {said}", highlight=False, soft_wrap=True)
             progress.update(task, advance=1, failed=f"{failed} failed" if failed else "", last=said)
 
         yield arrive

@@ -148,6 +148,27 @@ def test_a_bad_month_is_told_and_the_champion_stays(folder: Path, hook: Webhook)
     assert p.schedules("a")["last_retraining_status"].tolist() == ["rejected"]
 
 
+def test_data_that_fails_and_code_that_raises_are_told_apart(folder: Path, hook: Webhook) -> None:
+    p = staged(folder, {"a": 1.0, "b": -2.0, "c": 3.0})
+    p.deploy(["a", "b", "c"], stage="production", why="first", now=datetime(2013, 6, 1, tzinfo=UTC))
+    p = staged(folder, {"a": 1.0, "b": -2.0, "c": 3.0}, troubles={"a": "expectation", "b": "fit"})
+    daemon = Daemon(p)
+    daemon.look(), daemon.look("tell")
+    daemon.wait()
+    _, (request,) = daemon.look()
+    daemon.run(request, now="2013-08-01T00:00:00+00:00")
+    daemon.now += 2 * MINUTE
+    daemon.look("tell")
+    daemon.look("tell")
+    (letter,) = hook.got
+    assert letter["title"] == (
+        "lines: a got data that cannot be used (production), b could not be retrained (production), "
+        "c was deployed (production)"
+    )
+    assert "no model was trained on it" in letter["message"]
+    assert "this subproject cannot be fitted" in letter["message"], letter["message"]
+
+
 def test_a_signal_and_new_data_start_the_real_job_and_its_own_data_starts_none(folder: Path, hook: Webhook) -> None:
     p = staged(folder, {"a": 1.0}, retraining=", on_new_data=True")
     p.deploy("a", stage="production", why="first", now=datetime(2013, 6, 1, tzinfo=UTC))
