@@ -21,12 +21,15 @@ takes the longest, and with it regret.
 """
 
 import argparse
+import atexit
 import json
 import math
 import os
 import random
+import shutil
 import statistics
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import cache
@@ -55,6 +58,8 @@ def main() -> None:
     asked = parser.parse_args()
     if asked.short:
         asked.subprojects, asked.seeds, asked.rows, asked.reference = SMALL, 1, 200, 50
+        asked.store = Path(tempfile.mkdtemp(prefix="bench-hpo-quality-"))
+        atexit.register(shutil.rmtree, asked.store, ignore_errors=True)
     from projects.flight_delays.project import project
 
     keys = asked.subprojects or list(project.keys)

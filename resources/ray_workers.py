@@ -69,7 +69,8 @@ def map_in_ray(function: bytes, items: Iterable[Any], settings: RaySettings) -> 
     connect(settings)
     slots = _slots(settings)
     code = zipped(settings.code) if settings.code else b""
-    task = _task().options(num_cpus=min(settings.threads, _largest_node()), runtime_env=_runtime_env(settings, code))
+    workers = {"runtime_env": _runtime_env(settings, code)}
+    task = _task().options(num_cpus=min(settings.threads, _largest_node()), **workers)
     tasks: dict[Needs, Any] = {}
     # Large things travel once through the object store and not with each task.
     shared = ray.put(function), ray.put(code)
@@ -82,7 +83,7 @@ def map_in_ray(function: bytes, items: Iterable[Any], settings: RaySettings) -> 
                 index, item = numbered_item
                 if settings.needs is not None:
                     needs = settings.needs(item)
-                    task = tasks[needs] = tasks.get(needs) or task.options(**_options(needs))
+                    task = tasks[needs] = tasks.get(needs) or _task().options(**_options(needs), **workers)
                 try:
                     packed = pack(item)
                 except Exception as error:  # noqa: BLE001 - pickling runs user code

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import pickle
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ from sklearn.metrics import root_mean_squared_error
 from sklearn.model_selection import KFold
 
 FEATURES = tuple(f"x{k}" for k in range(10))
-ROWS, FOLDS, ITERATIONS = 2000, 5, 30
+ROWS, FOLDS = int(os.environ.get("HPO_ROWS", "2000")), 5
+ITERATIONS = int(os.environ.get("HPO_ITERATIONS", "30"))
 
 
 def make_frame(number: int = 0) -> pd.DataFrame:

@@ -3,7 +3,11 @@
 The walk of one execution: everything that happens is logged in batches as it happens, told of once it is on disk.
 """
 
+import getpass
+import os
+import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -31,6 +35,7 @@ from resources.artifacts import ArtifactStore
 from resources.configured import MlopsResource
 from resources.event_log import EventLog
 from resources.event_storage.entries import AssetEvent, NotMade, RunStep
+from resources.registration_lock import Busy
 
 SECONDS_BETWEEN_LINES = 5.0
 # Pictures take half a second each time, while the cores are wanted by others; later, `p.explore` draws any of them.
@@ -69,7 +74,7 @@ class TrialsWalk:
                 self._say(context, news, board)
                 self.on_news(news, board)
 
-        with Stream(handle) as stream:
+        with self._alone(ports, context.run.run_id, starts), Stream(handle) as stream:
 
             def tell(news: News) -> None:
                 if news.what == "started" and news.run is not None:
@@ -80,6 +85,32 @@ class TrialsWalk:
             for group in groups:
                 self._conduct(ports, group, request, tell)
         return board
+
+    @contextmanager
+    def _alone(self, ports: Ports, dagster_run_id: str, starts: Iterable[Start]) -> Iterator[None]:
+        """Nobody else resumes these HPO runs meanwhile, and none of them is under way elsewhere.
+
+        A lock ends with its process: those of a process that was killed are free.
+        """
+        registry = Registry(ports.event_log, self.project.name)
+        holder = f"{getpass.getuser()} on {socket.gethostname()}, process {os.getpid()}"
+        begun_by = {start.run.dagster_run_id or "" for start in starts if start.resumed}
+        with ExitStack() as held:
+            for run_id in sorted({dagster_run_id} | begun_by):
+                try:
+                    held.enter_context(registry.hpo_lock(run_id, holder))
+                except Busy as busy:
+                    raise MlopsError(
+                        f"project {self.project.name!r}: an HPO run to resume is under way in another process: let it "
+                        "finish, or stop it first"
+                    ) from busy
+            # Whoever had the lock until now may have brought some of them to their end.
+            resumed = {start.run.subproject: start.run for start in starts if start.resumed}
+            still_open = HPORuns(ports.event_log, self.project.name).open(resumed)
+            gone = [run for key, run in resumed.items() if still_open.get(key) != run]
+            if gone:
+                raise MlopsError(f"{gone[0].where}: HPO run {gone[0].hpo_run_id} has ended meanwhile; try again")
+            yield
 
     def _conduct(self, ports: Ports, group: Group, request: HPORequest, tell: Callable[[News], None]) -> None:
         begin = Begin(ports, self.project, group)

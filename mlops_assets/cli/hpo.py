@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.markup import escape
 
+from mlops_assets.cli.drawing import write
 from mlops_assets.cli.options import (
     AllOption,
     JsonOption,
@@ -23,6 +24,7 @@ from partitions.hpo import hpo_fields
 
 if TYPE_CHECKING:
     from mlops_assets.learning.exploring.journal import Exported
+    from mlops_assets.opened_project import OpenedProject
 
 EXPLAINED = 20
 
@@ -40,6 +42,9 @@ def hpo(
         Path | None,
         typer.Option(help="Optimise nothing: write what is tracked as a journal that optuna-dashboard opens."),
     ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Optimise nothing: write the page of one subproject's last HPO run.")
+    ] = None,
     tag: TagOption = None,
     everything: AllOption = False,
     project: ProjectOption = None,
@@ -53,10 +58,13 @@ def hpo(
     keys = chosen(p, subprojects, tag, everything)
     fields: dict[str, Any] = hpo_fields(_text(config), str(config)) if config is not None else {}
     fields |= {name: value for name, value in (("trials", trials), ("timeout", timeout)) if value is not None}
-    if export is not None:
+    if export is not None or report is not None:
         if fields or resume or code_version is not None:
-            raise MlopsError("--export writes what is tracked and optimises nothing: give it only subprojects")
-        _print_exported(p.export_journal(keys, export), export, as_json)
+            raise MlopsError("--export and --report write what is tracked: give them only subprojects")
+        if export is not None:
+            _print_exported(p.export_journal(keys, export), export, as_json)
+        if report is not None:
+            _write_report(p, keys, report)
         return
     if resume and fields:
         raise MlopsError(f"--resume goes on as it began: leave out {', '.join(fields)}, or begin a new HPO run")
@@ -70,7 +78,7 @@ def hpo(
     if as_json:
         print_json([row_of(one) for one in done])
     else:
-        _print(done)
+        print_optimised(done)
         print_failures(failed)
     if failed:
         raise typer.Exit(1)
@@ -101,7 +109,8 @@ def row_of(one: Optimised) -> dict[str, Any]:
     }
 
 
-def _print(done: list[Optimised]) -> None:
+def print_optimised(done: list[Optimised]) -> None:
+    """A row per HPO run, and of each why its best configuration is the best."""
     if not done:
         return
     columns = ["subproject", "best", "trial", "trials", "pruned", "failed", "reused", "seconds"]
@@ -116,6 +125,13 @@ def _print(done: list[Optimised]) -> None:
     for one in done[:EXPLAINED]:
         console.print(f"{one.subproject}: {row_of(one)['reason']}", highlight=False, markup=False)
     console.print("each run: mlops runs --kind trial; what `mlops train` takes now: mlops best", highlight=False)
+
+
+def _write_report(p: "OpenedProject", keys: list[str], file: Path) -> None:
+    if len(keys) > 1:
+        raise MlopsError(f"--report is of one subproject, not of {len(keys)}")
+    write(file, p.hpo_report(keys[0]).page().encode(), "--report")
+    console.print(f"HPO of {p.project.name}/{keys[0]}: {file}", highlight=False, markup=False)
 
 
 def _print_exported(studies: "list[Exported]", file: Path, as_json: bool) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from mlops_assets.learning.exploring.journal import Exported
     from mlops_assets.tracking.exploring.exploration import Exploration
+    from mlops_assets.tracking.exploring.hpo_report import HPOReport
     from mlops_assets.tracking.space import SampledSpace
 
 
@@ -68,6 +69,13 @@ class Exploring(Reading, Registering):
         except UnknownName:
             found = []  # declared, and no run has it yet
         return sampled_space(searched, found)
+
+    def hpo_report(self, subproject: str, hpo_run_id: str | None = None) -> "HPOReport":
+        """An HPO run that ended, default the last one: what was asked, the best trials, plots; ``page()`` is HTML."""
+        from mlops_assets.tracking.exploring.hpo_report import hpo_report
+
+        self.run_query(subproject)
+        return hpo_report(self.tracker, subproject, hpo_run_id)
 
     def export_journal(self, subprojects: str | Sequence[str], file: str | Path) -> "list[Exported]":
         """Write these subprojects' runs as an Optuna journal, for ``optuna-dashboard FILE``; return its studies."""

@@ -48,6 +48,11 @@ def evaluations(tracker: Tracker, metric: str, query: RunQuery = EVERY) -> list[
     """
     groups, found = tracker.reader.ask(lambda connection, view: _ask(connection, view, metric, query))
     folds = _Folds(found)
+    # Parameters that are None in every run of a code version: one of its records names them.
+    first = {group.code_version: group for group in reversed(groups)}
+    lacking = [group.runs[0][EVENT_ID] for group in first.values() if folds.unclear(group)]
+    for record in _recorded(tracker, lacking).values():
+        folds.names[record["code_version"]["digest"]].update(_names(record["parameters"], PARAMS))
     unclear = [group for group in groups if folds.unclear(group)]
     recorded = _recorded(tracker, [run[EVENT_ID] for group in unclear for run in group.runs])
     made = []
@@ -125,12 +130,12 @@ class _Folds:
         known = group.folds
         params = canonical_json(self.parameters(group))
         for run in group.runs:
-            digest, fold = run["configuration"], run["fold"]
-            if digest not in known:
-                count = self._count(params, digest, fold)
-                if not isinstance(count, _Unknown):
-                    known[digest] = count
-        return any(run["configuration"] not in known for run in group.runs)
+            if run["configuration"] not in known:
+                count = self._count(params, run["configuration"], run["fold"])
+                if isinstance(count, _Unknown):
+                    return True
+                known[run["configuration"]] = count
+        return False
 
     def parameters(self, group: _Runs) -> dict[str, Any]:
         """Nested as they were; those that other runs of this code have and these have not are None."""
@@ -219,6 +224,14 @@ def _evaluation(
 def _recorded(tracker: Tracker, event_ids: Sequence[int]) -> dict[int, dict[str, Any]]:
     """The records of these events as plain data."""
     return {event_id: json.loads(text) for event_id, text in tracker.record_texts(event_ids)}
+
+
+def _names(parameters: Mapping[str, Any], prefix: str) -> Iterator[str]:
+    for name, value in parameters.items():
+        if isinstance(value, Mapping) and value:
+            yield from _names(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def _costs(tracker: Tracker, run_ids: Sequence[str]) -> dict[str, tuple[float | None, float | None]]:

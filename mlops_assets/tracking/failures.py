@@ -5,8 +5,9 @@ from typing import Any
 
 from dagster import DagsterRun
 
+from mlops_assets.tracking.hpo_run import HPORuns
 from partitions.dynamic import registered_keys
-from partitions.errors import UnknownName
+from partitions.errors import MlopsError, UnknownName
 from resources.event_log import EventLog
 
 PARTITION_TAG = "dagster/partition"
@@ -14,6 +15,8 @@ RANGE_START_TAG = "dagster/asset_partition_range_start"
 RANGE_END_TAG = "dagster/asset_partition_range_end"
 EXPERIMENT = "experiment"
 RETRAIN = "retrain"
+OPTIMISE = "optimise"
+TRIALS = "trials"
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,10 @@ def unfinished(event_log: EventLog, project: str, dagster_run_id: str) -> Unfini
     listed = fields.pop("subprojects", None)
     targets = listed if listed is not None else _partitions_of(event_log, project, run)
     family = event_log.family(dagster_run_id)
+    if run.job_name == OPTIMISE:
+        raise MlopsError(
+            f"Dagster run {dagster_run_id} is HPO, which goes on with `mlops hpo {_some(targets)} --resume`"
+        )
     if run.job_name == EXPERIMENT:
         done = event_log.materialized_in(family, (project, "experiments"))
         return Unfinished([key for key in targets if key not in done], (), fields, run.job_name)
@@ -50,10 +57,24 @@ def unfinished(event_log: EventLog, project: str, dagster_run_id: str) -> Unfini
         asset = (project, "deployment", str(fields["stage"]))
         done = event_log.materialized_in(family, asset) | event_log.observed_in(family, asset)
         return Unfinished([key for key in targets if key not in done], (), fields, run.job_name)
-    steps = tuple(fields.pop("steps", None) or sorted(key.path[-1] for key in run.asset_selection or ()))
-    done_by_step = [event_log.materialized_in(family, (project, step)) for step in steps]
+    steps = tuple(fields.pop("steps", None) or sorted("/".join(key.path[1:]) for key in run.asset_selection or ()))
+    done_by_step = [_done(event_log, project, (step, targets), family) for step in steps]
     done = set.intersection(*done_by_step) if done_by_step else set()
     return Unfinished([key for key in targets if key not in done], steps, fields)
+
+
+def _done(event_log: EventLog, project: str, asked: tuple[str, list[str]], family: list[str]) -> set[str]:
+    """The subprojects whose step these Dagster runs have done; of ``trials`` those whose HPO run has ended."""
+    step, keys = asked
+    if step != TRIALS:
+        return event_log.materialized_in(family, (project, *step.split("/")))
+    runs = HPORuns(event_log, project)
+    ended = runs.ended(keys)
+    return {run.subproject for run in runs.started(keys) if run.hpo_run_id in ended and run.dagster_run_id in family}
+
+
+def _some(keys: list[str]) -> str:
+    return " ".join(keys[:5]) + (" ..." if len(keys) > 5 else "")
 
 
 def _partitions_of(event_log: EventLog, project: str, run: DagsterRun) -> list[str]:

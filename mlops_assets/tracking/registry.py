@@ -170,6 +170,10 @@ class Registry:
         """Held while someone repairs, so that no run is reported again twice. Raises as ``lock``."""
         return self._lock(f"{self.project}.repair", holder, patience)
 
+    def hpo_lock(self, dagster_run_id: str, holder: str) -> AbstractContextManager[None]:
+        """Held while the HPO runs that a Dagster run began are under way, so that none is resumed meanwhile."""
+        return self._lock(f"{self.project}.hpo.{dagster_run_id}", holder, 0.0)
+
     def _lock(self, name: str, holder: str, patience: float) -> AbstractContextManager[None]:
         instance = self.event_log.instance
         # Postgres has its own for all machines that share it; everything else that Dagster supports is on one machine.

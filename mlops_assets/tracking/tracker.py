@@ -79,14 +79,19 @@ class Tracker:
         return self._found(run_id)[0]
 
     def latest(self, subprojects: Iterable[str] | None = None) -> dict[str, LatestRuns]:
-        """Every subproject (or of those named) that has runs: how many, how many failed, and the last one."""
+        """Every subproject (or of those named) that has runs: how many, how many failed, and the last one.
+
+        The last one is not a trial's where there are others.
+        """
         query = RunQuery(subprojects=None if subprojects is None else tuple(subprojects))
 
         def ask(connection: "DuckDBPyConnection", view: View) -> tuple[list[Any], View]:
             if not view.columns["run_id"].stored:
                 return [], view
             subproject, status, created, run = (_sql(view, n) for n in ("subproject", "status", "created_at", "run_id"))
-            order = f"struct_pack(t := {created}, r := {run})"
+            # A trial's fold says nothing about how a subproject stands: it is the last only where there is no other.
+            whole = f"{_sql(view, 'kind')} <> 'trial'"
+            order = f"struct_pack(w := {whole}, t := {created}, r := {run})"
             last = ", ".join(f"arg_max({column}, {order})" for column in (status, EVENT_ID, run))
             where = selection(view, query)
             counts = f"count(*), count(*) filter (where {status} = 'failed')"

@@ -218,3 +218,20 @@ def test_a_space_is_shown_with_what_was_sampled(mlops: Mlops) -> None:
     assert "lines/a:" in out
     document = json.loads(mlops("space", "a", "--json"))
     assert document["subproject"] == "a" and document["best"]["run_ids"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["a", "--export", "x.journal", "--trials", "3"], "--export and --report write what is tracked"),
+        (["a", "b", "--report", "x.html"], "--report is of one subproject, not of 2"),
+        (["a", "--report", "x.html"], "lines/a: no HPO run has ended: `mlops hpo a`"),
+        (["a", "--export", "x.journal"], "lines/a declares no HPO: nothing says what is to be optimised"),
+    ],
+)
+def test_what_cannot_be_written_of_hpo_is_said_and_starts_nothing(
+    mlops: Mlops, arguments: list[str], said: str
+) -> None:
+    with pytest.raises(MlopsError) as error:
+        mlops("hpo", *arguments)
+    assert said in str(error.value)

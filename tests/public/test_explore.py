@@ -94,8 +94,19 @@ def test_an_hpo_run_has_tables_pictures_and_a_page(p: OpenedProject) -> None:
     assert_loads_nothing(page)
     assert done.summary.hpo_run_id in page and "Search space" in page and "0.01 to 1000, log" in page
     assert page.count("<img ") == 6
+    report = p.hpo_report("a")
+    assert report.page() == page and report.run.hpo_run_id == done.summary.hpo_run_id
+    assert p.hpo_report("a", done.summary.hpo_run_id[:20]).summary == done.summary
     found = p.explore("a", where=f"parent = '{done.summary.hpo_run_id}'")
     assert done.summary.best is not None and found.table["rmse"].iloc[0] == pytest.approx(done.summary.best.mean)
+
+
+def test_a_report_of_no_hpo_run_says_what_makes_one(p: OpenedProject) -> None:
+    with pytest.raises(UnknownName, match="lines/b: no HPO run has ended: `mlops hpo b`"):
+        p.hpo_report("b")
+    p.hpo("b", trials=1)
+    with pytest.raises(UnknownName, match="lines/b: no HPO run 'none' has ended; there are "):
+        p.hpo_report("b", "none")
 
 
 def test_a_space_shows_what_was_sampled_by_whatever_run(p: OpenedProject) -> None:

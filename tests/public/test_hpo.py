@@ -194,3 +194,11 @@ def test_without_hpo_declared_it_says_what_to_declare(folder: Path) -> None:
     with pytest.raises(MlopsError, match="lines/a: declares no hpo"):
         p.hpo("a")
     assert HPO and p.hpo("a", metric="rmse", direction="minimize", trials=1)[0].best is not None
+
+
+def test_the_last_run_of_a_subproject_is_not_a_fold_of_a_trial(p: OpenedProject) -> None:
+    (record,) = p.run("a", seed=1)
+    p.hpo(["a", "b"], trials=1)
+    latest = p.tracker.latest()
+    assert latest["a"].last.run_id == record.run_id and latest["a"].runs == 3
+    assert latest["b"].last.kind == "trial"

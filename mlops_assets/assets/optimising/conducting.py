@@ -5,6 +5,7 @@ much as they can before they are asked again.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from mlops_assets.assets.launch import Ports
@@ -45,11 +46,13 @@ class Conductor:
             environment=self.group.environment,
             needs=(lambda way: needs[way.subproject.key] if way.runs else Needs()) if several else None,
         )
-        for outcome in outcomes:
-            lane, way = self._flying.pop(outcome.index)
-            lane.in_flight -= 1
-            lane.arrived(way, _arrived(way, outcome))
-            self._hear(lane)
+        # Closed whatever happens here: workers end at once, not when somebody has looked at the traceback.
+        with closing(outcomes):
+            for outcome in outcomes:
+                lane, way = self._flying.pop(outcome.index)
+                lane.in_flight -= 1
+                lane.arrived(way, _arrived(way, outcome))
+                self._hear(lane)
 
     def _ways(self) -> Iterator[Way | Later]:
         index = 0

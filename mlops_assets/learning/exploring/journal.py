@@ -117,7 +117,8 @@ def _trial(one: Evaluation, distributions: Mapping[str, Any], state: Any) -> Any
             "folds": list(one.folds),
         },
     )
-    trial.datetime_start, trial.datetime_complete = (_time(run_id) for run_id in (min(one.run_ids), max(one.run_ids)))
+    trial.datetime_start = _time(min(one.run_ids)) or trial.datetime_start
+    trial.datetime_complete = _time(max(one.run_ids)) or trial.datetime_complete
     return trial
 
 

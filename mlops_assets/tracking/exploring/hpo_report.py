@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,13 @@ from mlops_assets.learning.evaluation import Evaluation
 from mlops_assets.learning.exploring.points import flat, points
 from mlops_assets.tracking.compare.html import page, report
 from mlops_assets.tracking.compare.sections import Section
+from mlops_assets.tracking.evaluations import evaluations
 from mlops_assets.tracking.exploring.exploration import Exploration, costs
-from mlops_assets.tracking.hpo_run import HPORun, HPOSummary, TrialSummary
+from mlops_assets.tracking.hpo_run import HPORun, HPORuns, HPOSummary, TrialSummary
+from mlops_assets.tracking.run_query import RunQuery
 from mlops_assets.tracking.space import said
+from mlops_assets.tracking.tracker import Tracker
+from partitions.errors import UnknownName
 from partitions.values import canonical_json
 from partitions.yaml_text import write_yaml
 from resources.artifacts import ArtifactStore
@@ -23,11 +28,11 @@ IN_METADATA = ("history", "importance", "parallel", "slice")
 
 
 def shown_metadata(
-    run: HPORun, summary: HPOSummary, evaluations: Sequence[Evaluation], artifacts: ArtifactStore | None = None
+    run: HPORun, summary: HPOSummary, judged: Sequence[Evaluation], artifacts: ArtifactStore | None = None
 ) -> dict[str, Any]:
     """Metadata of the summary's event for people: what was asked, the best trials, pictures, and where the page is.
 
-    evaluations: of the complete trials. The page is stored in ``artifacts``, before the event that names it; without,
+    judged: the complete trials. The page is stored in ``artifacts``, before the event that names it; without,
     there are only tables: of a thousand subprojects at once nobody looks at the pictures.
     """
     shown: dict[str, Any] = {
@@ -36,7 +41,7 @@ def shown_metadata(
     }
     if artifacts is None:
         return shown
-    exploration = exploration_of(run, evaluations)
+    exploration = exploration_of(run, judged)
     for name in (kind for kind in exploration.able() if kind in IN_METADATA):
         figure = exploration.figure(name)
         encoded = base64.b64encode(figure.png).decode()
@@ -47,18 +52,62 @@ def shown_metadata(
     return shown
 
 
-def exploration_of(run: HPORun, evaluations: Sequence[Evaluation]) -> Exploration:
+def exploration_of(run: HPORun, judged: Sequence[Evaluation]) -> Exploration:
     """The trials of an HPO run, explored."""
     hpo = run.configuration
     better = {hpo.metric: "max" if hpo.direction == "maximize" else "min"}
-    held = points(evaluations, hpo.metric, hpo.direction, run.space)
+    held = points(judged, hpo.metric, hpo.direction, run.space)
     return Exploration(run.where, held, hpo.metric, better, costs)
 
 
 def hpo_page(run: HPORun, summary: HPOSummary, exploration: Exploration) -> str:
     """An HPO run as one HTML page that loads nothing from anywhere."""
-    body = report(_headline(run, summary), _sections(run, summary), exploration.figures(), exploration.points.notes)
-    return page(f"HPO of {run.where}", body)
+    return page(f"HPO of {run.where}", _body(run, summary, exploration))
+
+
+def _body(run: HPORun, summary: HPOSummary, exploration: Exploration) -> str:
+    return report(_headline(run, summary), _sections(run, summary), exploration.figures(), exploration.points.notes)
+
+
+@dataclass(frozen=True)
+class HPOReport:
+    """An HPO run that ended, as a page; a report in a notebook."""
+
+    run: HPORun
+    summary: HPOSummary
+    exploration: Exploration
+
+    def page(self) -> str:
+        """One HTML page that loads nothing from anywhere."""
+        return hpo_page(self.run, self.summary, self.exploration)
+
+    def _repr_html_(self) -> str:
+        return _body(self.run, self.summary, self.exploration)
+
+
+def hpo_report(tracker: Tracker, subproject: str, hpo_run_id: str | None = None) -> HPOReport:
+    """The report of an HPO run, default the last one that ended. Raises UnknownName where there is none."""
+    runs = HPORuns(tracker.event_log, tracker.project)
+    ended = runs.ended([subproject])
+    found = [run for run in runs.started([subproject]) if run.hpo_run_id in ended]
+    chosen = [run for run in found if hpo_run_id is None or run.hpo_run_id.startswith(hpo_run_id)]
+    summary = runs.summary(subproject, chosen[-1].hpo_run_id) if chosen else None
+    if summary is None:
+        some = (
+            f"; there are {', '.join(run.hpo_run_id for run in found[-3:])}" if found else f": `mlops hpo {subproject}`"
+        )
+        named = f"HPO run {hpo_run_id!r}" if hpo_run_id is not None else "HPO run"
+        raise UnknownName(f"{tracker.project}/{subproject}: no {named} has ended{some}")
+    return HPOReport(chosen[-1], summary, exploration_of(chosen[-1], _complete(tracker, chosen[-1], summary)))
+
+
+def _complete(tracker: Tracker, run: HPORun, summary: HPOSummary) -> list[Evaluation]:
+    """The complete trials, by their runs as they are tracked."""
+    ids = [run_id for trial in summary.trials if trial.state == "complete" for run_id in trial.run_ids]
+    if not ids:
+        return []
+    listed = ", ".join(f"'{run_id}'" for run_id in ids)
+    return evaluations(tracker, summary.metric, RunQuery((run.subproject,), where=f"run_id in ({listed})"))
 
 
 def page_path(run: HPORun) -> str:
