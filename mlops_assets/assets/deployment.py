@@ -24,6 +24,8 @@ ENTRY = "deployment"
 NOTHING = "none"
 # A row is in the ledger a moment before its event is in the log: what is as young as this may be on its way.
 ON_ITS_WAY = timedelta(seconds=30)
+# Far more rows than one process appends before it logs their events.
+LOOKED_BACK = 2000
 
 
 def deployment_key(project: str, stage: str) -> dg.AssetKey:
@@ -112,26 +114,30 @@ def unannounced(
 ) -> list[Deployment]:
     """Rows of the ledger that the event log does not tell of, oldest first: who appended them was killed meanwhile.
 
-    Seen by the model that each partition shows last, so it costs two queries and one per stage; ``never_announced``
-    looks at every event. Rows as young as ``older_than`` are left out: their events are on their way.
+    Looked for among the last rows, as whoever deploys asks this first; ``never_announced`` looks at all of them. Rows
+    as young as ``older_than`` are left out: their events are on their way.
     """
-    behind: dict[tuple[str, str], int] = {}
-    of_stage: dict[str, dict[str, Deployment]] = {}
-    for (subproject, stage), deployment in ledger.current(project, evidence=False).items():
-        of_stage.setdefault(stage, {})[subproject] = deployment
-    for stage, current in of_stage.items():
-        asset = (project, "deployment", stage)
-        shown = event_log.latest_data_versions(asset)
-        differing = [key for key, deployment in current.items() if shown.get(key) != serving_digest(deployment)]
-        last = event_log.latest(asset, differing)
-        behind |= {(key, stage): int(last[key].metadata["sequence"]) if key in last else 0 for key in differing}
-    if not behind:
+    tail = ledger.history(project, after=ledger.position() - LOOKED_BACK, evidence=False)
+    by_stage: dict[str, list[Deployment]] = {}
+    for row in tail:
+        by_stage.setdefault(row.stage, []).append(row)
+    found = (row for rows in by_stage.values() for row in _not_shown(event_log, rows))
+    missed = {row.sequence for row in found if _is_old(row, older_than)}
+    if not missed:
         return []
-    return [
-        row
-        for row in ledger.history(project, after=min(behind.values()))
-        if row.sequence > behind.get((row.subproject, row.stage), row.sequence) and _is_old(row, older_than)
-    ]
+    return [row for row in ledger.history(project, after=min(missed) - 1) if row.sequence in missed]
+
+
+def _not_shown(event_log: EventLog, rows: Sequence[Deployment]) -> list[Deployment]:
+    """Of these rows of one stage, oldest first, those after the one that their partition shows last."""
+    asset = (rows[0].project, "deployment", rows[0].stage)
+    last = {row.subproject: row for row in rows}
+    # Digests of models are tags, and found without reading an event.
+    shown = event_log.latest_data_versions(asset, list(last))
+    differing = [key for key, row in last.items() if shown.get(key) != serving_digest(row)]
+    events = event_log.latest(asset, differing)
+    told = {key: int(events[key].metadata["sequence"]) if key in events else 0 for key in differing}
+    return [row for row in rows if row.subproject in told and row.sequence > told[row.subproject]]
 
 
 def never_announced(

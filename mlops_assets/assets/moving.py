@@ -45,7 +45,7 @@ class Moving:
         """
         if to is not None and len(self.keys) != 1:
             raise MlopsError(f"sequence {to} is a deployment of one subproject, and {len(self.keys)} are named")
-        configurations = self._configurations()
+        configurations = self._configurations(self.keys)
         for configuration in configurations.values():
             stage_named(configuration, self.order.stage)
         history = self._history()
@@ -69,10 +69,16 @@ class Moving:
         return self._moved(rows)
 
     def undeploy(self) -> list[Decision]:
-        """Nothing serves in the stage any more. Raises MlopsError where nothing does in any of the subprojects."""
-        if self.order.stage != ARCHIVE:
-            for configuration in self._configurations().values():
-                stage_named(configuration, self.order.stage)
+        """Nothing serves in the stage any more; also of a subproject, or a stage, that is declared no more.
+
+        Raises MlopsError where nothing does in any of the subprojects.
+        """
+        name, stage = self.project.name, self.order.stage
+        served = self.ports.ledger.current(name, stage, self.keys, evidence=False)
+        strange = [key for key in self.keys if (key, stage) not in served]
+        if stage != ARCHIVE:
+            for configuration in self._configurations(strange).values():
+                stage_named(configuration, stage)
 
         def rows(key: str, standing: Standing) -> list[NewDeployment]:
             serving = standing.serving
@@ -153,8 +159,8 @@ class Moving:
     def _row(self, key: str, standing: Standing, **facts: Any) -> NewDeployment:
         return new_row(self.order, (self.project.name, key), standing, facts)
 
-    def _configurations(self) -> dict[str, SubprojectConfiguration]:
-        return Registry(self.ports.event_log, self.project.name).configurations(self.keys)
+    def _configurations(self, keys: list[str]) -> dict[str, SubprojectConfiguration]:
+        return Registry(self.ports.event_log, self.project.name).configurations(keys)
 
     def _announce(self) -> None:
         announce(self.ports.event_log, unannounced(self.ports.event_log, self.ports.ledger, self.project.name))

@@ -126,7 +126,9 @@ def undeploy(
 ) -> None:
     """Take a stage's model off, at once: nothing serves there any more."""
     p = opened(project)
-    keys = with_stage(p, subprojects, tag, everything, stage)
+    # A subproject that is declared no more may still serve: it is named by its key.
+    plain = not (tag or everything) and not any(wild in key for key in subprojects or () for wild in "*?[")
+    keys = subprojects if plain and subprojects else with_stage(p, subprojects, tag, everything, stage)
     _report(p.undeploy(keys, stage=stage, why=why), as_json)
 
 

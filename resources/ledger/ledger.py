@@ -80,10 +80,16 @@ class Ledger:
         return self._asked(project, stage, subprojects, table.c.at <= as_utc(moment).astimezone(UTC))
 
     def history(
-        self, project: str, subproject: str | None = None, stage: str | None = None, after: int = 0
+        self,
+        project: str,
+        subproject: str | None = None,
+        stage: str | None = None,
+        after: int = 0,
+        *,
+        evidence: bool = True,
     ) -> list[Deployment]:
-        """Every decision after a sequence, oldest first."""
-        query = sa.select(table).where(table.c.project == project, table.c.sequence > after)
+        """Every decision after a sequence, oldest first; ``evidence`` as in ``current``."""
+        query = sa.select(*_columns(evidence)).where(table.c.project == project, table.c.sequence > after)
         for column, value in ((table.c.subproject, subproject), (table.c.stage, stage)):
             if value is not None:
                 query = query.where(column == value)
@@ -129,8 +135,7 @@ class Ledger:
         if few is not None:
             latest = latest.where(table.c.subproject.in_(few))
         latest = latest.group_by(table.c.stage, table.c.subproject)
-        columns = [column for column in table.c if evidence or column.name != "evidence"]
-        query = sa.select(*columns).where(table.c.sequence.in_(latest)).order_by(table.c.sequence)
+        query = sa.select(*_columns(evidence)).where(table.c.sequence.in_(latest)).order_by(table.c.sequence)
         among = None if keys is None or few is not None else set(keys)
         for deployment in self._read(query):
             if among is None or deployment.subproject in among:
@@ -167,6 +172,10 @@ class Ledger:
             if rows:
                 connection.execute(table.insert(), [_values(row) for row in rows])
         return [answers[one.deployment_id] for one in wanted]
+
+
+def _columns(evidence: bool) -> "list[sa.Column[Any]]":
+    return [column for column in table.c if evidence or column.name != "evidence"]
 
 
 def _appended_before(connection: Connection, wanted: Sequence[NewDeployment]) -> Iterator[tuple[str, Deployment]]:

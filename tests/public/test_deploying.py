@@ -16,7 +16,7 @@ from mlops_assets.assets.gating import Attempt
 from mlops_assets.automation.jobs import retrain_job
 from mlops_assets.checks import ExpectationChecks, GateChecks
 from mlops_assets.opened_project import DeployFailed, OpenedProject
-from partitions.errors import MlopsError
+from partitions.errors import MlopsError, UnknownName
 from resources.ledger.deployment import Deployment, ModelFile, NewDeployment
 from tests.end_to_end.staged_lines import STAGED_PIPELINE, project_text
 from tests.public.conftest import opened
@@ -25,11 +25,13 @@ JUNE, JULY, AUGUST = (datetime(2013, month, 1, tzinfo=UTC) for month in (6, 7, 8
 AT_ONCE = timedelta(0)
 
 
-def staged(folder: Path, slopes: dict[str, float] | None = None, **fields: object) -> OpenedProject:
+def staged(
+    folder: Path, slopes: dict[str, float] | None = None, retire: bool = False, **fields: object
+) -> OpenedProject:
     (folder / "lines" / "pipeline.py").write_text(STAGED_PIPELINE)
     (folder / "lines" / "project.py").write_text(project_text(slopes, **fields))  # type: ignore[arg-type]
     p = opened(folder)
-    p.apply()
+    p.apply(allow_retire=retire)
     return p
 
 
@@ -307,3 +309,15 @@ def test_a_dagster_run_done_again_leaves_alone_what_it_has_deployed(folder: Path
     assert arrived == ["b"]
     assert {row.subproject for row in p.serving()} == {"a", "b"} and p.ledger.position() == 2
     assert p.finish(first.run_id) == []
+
+
+def test_what_is_declared_no_more_can_be_taken_off(p: OpenedProject, folder: Path) -> None:
+    p.deploy("b", stage="testing", why="while it lasts")
+    p = staged(folder, {"a": 1.0}, retire=True)
+    assert p.subprojects == ["a"] and served(p).keys() == {("b", "testing")}
+    with pytest.raises(UnknownName, match="unknown subproject 'b'"):
+        p.retrain("b", stage="testing")
+    assert p.undeploy("b", stage="testing", why="nobody flies there")[0].result == "undeployed"
+    assert served(p) == {}
+    with pytest.raises(UnknownName, match="unknown subproject 'c'"):
+        p.undeploy("c", stage="testing", why="it never was")
