@@ -228,4 +228,5 @@ def hidden(package: str) -> Iterator[None]:
 def _imported_of(package: str) -> list[str]:
     """What ``belongs`` says of each of the thousands of modules, without a call for each."""
     below = f"{package}."
-    return [name for name in sys.modules if name == package or name.startswith(below)]
+    # A copy, made in one go: another thread may import meanwhile.
+    return [name for name in list(sys.modules) if name == package or name.startswith(below)]
