@@ -38,7 +38,7 @@ def deployments(
     p = opened(project)
     keys = _selected(p, subprojects, tag)
     if history:
-        rows = [row for key in keys or p.subprojects for row in reversed(p.deployment_history(key, stage))]
+        rows = list(reversed(p.deployment_history(keys, stage)))
     else:
         rows = p.serving(keys, at=at, stage=stage)
     if as_json:
