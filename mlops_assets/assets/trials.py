@@ -270,5 +270,5 @@ def ended_in(log: EventLog, project: str, keys: list[str], family: tuple[str, ..
     if not family:
         return set()
     runs = HPORuns(log, project)
-    ended = {one.hpo_run_id for one in runs.ended(keys).values() if one.stopped_by != "failures"}
+    ended = {one.hpo_run_id for one in runs.ended(keys).values() if one.well}
     return {r.subproject for r in runs.started(keys) if r.hpo_run_id in ended and r.dagster_run_id in family}

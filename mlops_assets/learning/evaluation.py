@@ -5,6 +5,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from partitions.values import canonical_json
@@ -44,16 +45,21 @@ class Evaluation:
         """How many runs judge it."""
         return len(self.values)
 
-    @property
+    @cached_property
     def mean(self) -> float:
         return statistics.fmean(self.values)
+
+    @cached_property
+    def key(self) -> str:
+        """One text for one configuration."""
+        return canonical_json(dict(self.parameters))
 
     @property
     def standard_error(self) -> float | None:
         """Of the mean; None for a single run, which says nothing about noise."""
         return statistics.stdev(self.values) / math.sqrt(self.n) if self.n > 1 else None
 
-    @property
+    @cached_property
     def pairs(self) -> tuple[Pair, ...]:
         """What it was judged on: evaluations with the same pairs are compared fairly."""
         splits = self.splits or (None,) * self.n
@@ -72,6 +78,7 @@ class Evaluation:
         fewer: dict[str, Any] = {name: tuple(held[n] for n in kept) for name, held in held_by.items() if held}
         return replace(self, **fewer)
 
+    @cached_property
     def whole(self) -> frozenset[Pair]:
         """What it was judged on, but for seeds of which a fold is missing: a trial that was pruned, or is under way."""
         if self.fold_count is None:
@@ -93,7 +100,7 @@ class Evaluation:
 
 def best_first(evaluations: Iterable[Evaluation], direction: str) -> list[Evaluation]:
     """By mean; equal ones in an order of their own that is the same each time."""
-    return sorted(evaluations, key=lambda e: (e.score(direction), canonical_json(dict(e.parameters)), e.run_ids))
+    return sorted(evaluations, key=lambda e: (e.score(direction), e.key, e.run_ids))
 
 
 def comparable(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
@@ -115,8 +122,8 @@ def judged_alike(evaluations: Iterable[Evaluation]) -> list[Evaluation]:
     sets: Counter[tuple[int | None, frozenset[Pair]]] = Counter()
     for one in listed:
         # A set that lacks folds counts only where no other is there.
-        sets[one.fold_count, one.whole() or frozenset(one.pairs)] += 1
-    whole = {(one.fold_count, one.whole()) for one in listed if one.whole()}
+        sets[one.fold_count, one.whole or frozenset(one.pairs)] += 1
+    whole = {(one.fold_count, one.whole) for one in listed if one.whole}
     likely = [key for key, _ in sets.most_common() if not whole or key in whole][:MOST_SETS]
     found = []
     for count, pairs in likely:

@@ -137,7 +137,7 @@ def best_configurations(evaluations: Iterable[Evaluation], direction: str, most:
 
 
 def _means(evaluations: Iterable[Evaluation]) -> dict[str, float]:
-    return {canonical_json(dict(one.parameters)): one.mean for one in comparable(evaluations)}
+    return {one.key: one.mean for one in comparable(evaluations)}
 
 
 def _active(space: SearchSpace, name: str, point: Mapping[str, Any]) -> bool:

@@ -41,7 +41,6 @@ from mlops_assets.tracking.tracker import Tracker
 from partitions.errors import UnknownName
 from partitions.hpo import HPO
 from partitions.search_space import SearchSpace
-from partitions.values import canonical_json
 
 OWN = "earlier"
 MOST_SIBLINGS = 20
@@ -188,7 +187,7 @@ def _same_subproject(asked: Asked, one: Evaluation) -> bool:
     """Whether the subproject was configured as it is: its digest is part of the fingerprint of every run."""
     if asked.subproject_digest is None:
         return True
-    params, fold = canonical_json(dict(one.parameters)), one.folds[0]
+    params, fold = one.key, one.folds[0]
     digests = Digests(subproject=asked.subproject_digest, run=configuration_digest(params, one.fold_count, fold))
     return one.fingerprints[0] == fingerprint(one.code_version, one.data_version, digests, one.seeds[0], fold)
 

@@ -69,7 +69,7 @@ def _done(event_log: EventLog, project: str, asked: tuple[str, list[str]], famil
     if step != TRIALS:
         return event_log.materialized_in(family, (project, *step.split("/")))
     runs = HPORuns(event_log, project)
-    ended = runs.ended(keys)
+    ended = {hpo_run_id for hpo_run_id, one in runs.ended(keys).items() if one.well}
     return {run.subproject for run in runs.started(keys) if run.hpo_run_id in ended and run.dagster_run_id in family}
 
 

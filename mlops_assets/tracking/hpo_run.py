@@ -104,11 +104,17 @@ class HPOSummary(Value):
 
 @dataclass(frozen=True)
 class Ended:
-    """That an HPO run ended, and where its summary is: just before this event."""
+    """That an HPO run ended, with so many complete trials, and where its summary is: just before this event."""
 
     hpo_run_id: str
     stopped_by: str
+    complete: int
     event_id: int
+
+    @property
+    def well(self) -> bool:
+        """Whether it brought something, and was not stopped because its trials failed."""
+        return self.complete > 0 and self.stopped_by != "failures"
 
 
 class HPORuns:
@@ -125,7 +131,10 @@ class HPORuns:
     def ended(self, subprojects: Iterable[str]) -> dict[str, Ended]:
         """Those that ended, by id."""
         events = [event for event in self._seen(subprojects) if END in event.metadata]
-        ended = (Ended(event.metadata[END], event.metadata["stopped_by"], event.event_id) for event in events)
+        ended = (
+            Ended(event.metadata[END], event.metadata["stopped_by"], event.metadata["complete"], event.event_id)
+            for event in events
+        )
         return {one.hpo_run_id: one for one in ended}
 
     def open(self, subprojects: Iterable[str]) -> dict[str, HPORun]:
@@ -175,14 +184,14 @@ def ended_events(
     """
     key = dg.AssetKey([run.project, ASSET])
     metadata = {**shown, **summary_metadata(run, summary)}
-    complete = any(trial.state == "complete" for trial in summary.trials)
+    complete = sum(trial.state == "complete" for trial in summary.trials)
     made: dg.AssetMaterialization | dg.AssetObservation
     if complete:
         tags = {DATA_VERSION_TAG: run.hpo_run_id}
         made = dg.AssetMaterialization(key, partition=run.subproject, metadata=metadata, tags=tags)
     else:
         made = dg.AssetObservation(key, partition=run.subproject, metadata=metadata)
-    mark = {END: run.hpo_run_id, "stopped_by": summary.stopped_by}
+    mark: dict[str, Any] = {END: run.hpo_run_id, "stopped_by": summary.stopped_by, "complete": complete}
     return [made, dg.AssetObservation(key, partition=run.subproject, metadata=mark)]
 
 

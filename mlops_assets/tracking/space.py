@@ -119,7 +119,7 @@ class Searched:
 
 def sampled_space(searched: Searched, evaluations: Sequence[Evaluation]) -> SampledSpace:
     """How much of the space the configurations of these runs (of one subproject) have covered."""
-    configurations = {canonical_json(dict(one.parameters)): one for one in evaluations}
+    configurations = {one.key: one for one in evaluations}
     newest = max(evaluations, key=lambda one: max(one.run_ids), default=None)
     of_newest = [one for one in evaluations if newest is not None and one.code_version == newest.code_version]
     ranked = best_first(comparable(of_newest), searched.direction)

@@ -162,5 +162,5 @@ def test_whatever_was_judged_on_what_those_compared_share_all_of_it(judged: list
         assert [one.run_ids[n] for n in range(one.n)] == [
             made[int(named(one))].run_ids[made[int(named(one))].pairs.index(pair)] for pair in one.pairs
         ]
-    if any(made_one.whole() for made_one in made):
-        assert alike[0].whole() == set(shared), "what lacks a fold is compared only where nothing is complete"
+    if any(made_one.whole for made_one in made):
+        assert alike[0].whole == set(shared), "what lacks a fold is compared only where nothing is complete"

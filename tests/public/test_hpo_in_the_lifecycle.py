@@ -11,6 +11,7 @@ from dagster._core.execution.api import execute_run_iterator
 from mlops_assets.assets.lifecycle import ALL
 from mlops_assets.definitions import build_definitions
 from mlops_assets.opened_project import OpenedProject, RunsFailed
+from mlops_assets.tracking.hpo_run import HPORuns
 from partitions.errors import MlopsError
 from tests.public.conftest import opened
 from tests.public.hpo_lines import declare_hpo
@@ -113,3 +114,4 @@ def test_a_run_executed_again_does_not_repeat_hpo_that_has_ended(p: OpenedProjec
     again = p.event_log.instance.get_run_by_id(run.run_id)
     assert again is not None and again.status == dg.DagsterRunStatus.FAILURE, "bad fails again"
     assert len(p.runs("a")) == before, "a was finished"
+    assert len(HPORuns(p.event_log, "lines").started(["bad"])) == 2, "HPO that brought nothing is done again"
