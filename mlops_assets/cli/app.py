@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -39,35 +40,27 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-app.command()(init.init)
-app.command()(apply.plan)
-app.command()(apply.apply)
-app.command()(history.history)
-app.command()(status.status)
-app.command()(data.data)
-app.command()(space.space)
-app.command()(schedules.schedules)
-app.command()(run.run)
-app.command()(run.train)
-app.command()(hpo.hpo)
-app.command()(runs.runs)
-app.command()(runs.show)
-app.command()(compare.compare)
-app.add_typer(best.best, name="best")
-app.command()(deploy.deploy)
-app.command()(deploy.retrain)
-app.command()(deploy.promote)
-app.command()(deploy.rollback)
-app.command()(deploy.undeploy)
-app.command()(deployments.deployments)
-app.command()(deployments.checks)
-app.command()(annotate.note)
-app.command()(annotate.tag)
-app.command()(replay.replay)
-app.command()(explain.explain)
-app.command()(collect.gc)
-app.command()(doctor.doctor)
-app.command()(dev.dev)
+# In the order of the work: what `mlops --help` shows.
+COMMANDS: dict[str, list[Callable[..., None]]] = {
+    "Declare": [init.init, apply.plan, apply.apply, history.history],
+    "Oversee": [status.status, data.data, schedules.schedules, space.space],
+    "Run": [run.run, run.train, hpo.hpo],
+    "Compare": [runs.runs, runs.show, compare.compare, explain.explain, replay.replay, annotate.note, annotate.tag],
+    "Deploy": [
+        deploy.deploy,
+        deploy.retrain,
+        deploy.promote,
+        deploy.rollback,
+        deploy.undeploy,
+        deployments.deployments,
+        deployments.checks,
+    ],
+    "Keep": [collect.gc, doctor.doctor, dev.dev],
+}
+for panel, commands in COMMANDS.items():
+    for command in commands:
+        app.command(rich_help_panel=panel)(command)
+app.add_typer(best.best, name="best", rich_help_panel="Compare")
 
 
 def _version(asked: bool) -> None:
