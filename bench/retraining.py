@@ -7,6 +7,8 @@ events; Ray is up, as in bench/fleet.py. Floors, before and after ours in one se
 stores the same, once bare ("fleet floor") and once with the champion predicting the same rows. One Dagster run per
 partition, as plain assets: 5 are measured from the command line and 5 in process; the figure for all is extrapolated.
 
+The process that proves parity takes two seconds of CPU to start, which a fleet shares: the short form has no targets.
+
 latency: of one subproject in a process that is up. deployers: 16 processes append 1,000 deployments to one ledger.
 """
 
@@ -28,14 +30,16 @@ from fleet import cpu_seconds
 
 BENCH = Path(__file__).resolve().parent
 WARM_UP = 4
-RUNS_MEASURED = 5
+# Of a small fleet, as in the short form, fewer.
+RUNS_MEASURED = {True: 2, False: 5}
+SMALL = 100
 DEPLOYERS = 16
 JANUARY, FEBRUARY = (datetime(2026, month, 1, tzinfo=UTC) for month in (1, 2))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--short", action="store_true", help="60 subprojects, fewer repetitions")
+    parser.add_argument("--short", action="store_true", help="40 subprojects, fewer repetitions")
     parser.add_argument("--subprojects", type=int, default=1000)
     parser.add_argument("--only", choices=["retrain", "latency", "deployers"])
     parser.add_argument("--part", help="(one side, in a process of its own)")
@@ -44,7 +48,7 @@ def main() -> None:
     if asked.part:
         print(json.dumps(PARTS[asked.part](asked.subprojects, Path(asked.folder))))
         return
-    number = 60 if asked.short else asked.subprojects
+    number = 40 if asked.short else asked.subprojects
     for name, part in (("retrain", retrain), ("latency", latency), ("deployers", deployers)):
         if asked.only in (None, name):
             folder = Path(tempfile.mkdtemp(prefix="bench-retraining-"))
@@ -63,12 +67,18 @@ def retrain(number: int, folder: Path, short: bool) -> None:
         value = ours.pop(name) / number
         with_champion = mean(floor[f"{name} with champion"] for floor in floors) / number
         bare = mean(floor[name] for floor in floors) / number
-        report(f"{case}: {name} against the floor with champion", value, "s per subproject", with_champion, 2.0)
-        report(f"{case}: {name} against the bare fleet floor", value, "s per subproject", bare, 4.0)
+        report(
+            f"{case}: {name} against the floor with champion",
+            value,
+            "s per subproject",
+            with_champion,
+            None if short else 2.0,
+        )
+        report(f"{case}: {name} against the bare fleet floor", value, "s per subproject", bare, None if short else 4.0)
         if name == "wall":
             per_run = child("runs", number, folder)
             for how, seconds in per_run.items():
-                said = f"{case}: one Dagster run each, {how} ({RUNS_MEASURED} measured, extrapolated)"
+                said = f"{case}: one Dagster run each, {how} ({RUNS_MEASURED[number < SMALL]} measured, extrapolated)"
                 report(said, seconds * number, "s", value * number, None)
     for name, value in ours.items():
         report(f"{case}: {name}", value, "s per subproject" if name != "outcomes" else "deployed")
@@ -193,15 +203,16 @@ def runs(number: int, folder: Path) -> dict[str, Any]:
 
     import dagster as dg
 
+    measured = RUNS_MEASURED[number < SMALL]
     environment = {**os.environ, "DAGSTER_HOME": str(folder / "dagster"), "BENCH_FOLDER": str(folder / "floor")}
     os.environ.update(environment)
     (folder / "dagster").mkdir(exist_ok=True)
     (folder / "dagster" / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     instance = dg.DagsterInstance.get()
-    instance.add_dynamic_partitions("subprojects", [str(i) for i in range(2 * RUNS_MEASURED + 1)])
+    instance.add_dynamic_partitions("subprojects", [str(i) for i in range(2 * measured + 1)])
     command = [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "retraining_project.plain_dagster"]
     timed = []
-    for i in range(RUNS_MEASURED):
+    for i in range(measured):
         began = perf_counter()
         whole = [*command, "--select", "*", "--partition", str(i)]
         subprocess.run(whole, env=environment, check=True, capture_output=True)
@@ -211,7 +222,7 @@ def runs(number: int, folder: Path) -> dict[str, Any]:
 
     job = defs.resolve_implicit_global_asset_job_def()
     in_process = []
-    for i in range(RUNS_MEASURED, 2 * RUNS_MEASURED + 1):
+    for i in range(measured, 2 * measured + 1):
         began = perf_counter()
         assert job.execute_in_process(partition_key=str(i), instance=instance).success
         in_process.append(perf_counter() - began)

@@ -1,6 +1,7 @@
 """From a model that was judged to a deployment: the proof of parity, then the ledger. Of many at once, in one go."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -82,17 +83,22 @@ class Deciding:
         for place, candidate in enumerate(candidates):
             if stops(candidate.verdicts):
                 decisions[place] = self._decision(candidate, "rejected", said_of_gates(candidate.verdicts))
+        left = [place for place in range(len(candidates)) if place not in decisions]
+        for place, proof in zip(left, self._proven([candidates[place].record for place in left]), strict=True):
+            if proof.identical:
+                rows[place] = self._rows(candidates[place], proof)
                 continue
-            proof = self.prove(candidate.record)
-            if not proof.identical:
-                said = f"the stored model does not serve as it was trained: {proof.reason}; nothing was deployed"
-                decisions[place] = self._decision(candidate, "failed", said)
-                continue
-            rows[place] = self._rows(candidate, proof)
+            said = f"the stored model does not serve as it was trained: {proof.reason}; nothing was deployed"
+            decisions[place] = self._decision(candidates[place], "failed", said)
         answers = iter(self.ledger.append([row for of_one in rows.values() for row in of_one]))
         for place, of_one in rows.items():
             decisions[place] = self._answered(candidates[place], [next(answers) for _ in of_one])
         return [decisions[place] for place in range(len(candidates))]
+
+    def _proven(self, records: Sequence[RunRecord]) -> list[Parity]:
+        """While one model predicts in its process, the rows of the next one are read here."""
+        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="parity") as pool:
+            return list(pool.map(self.prove, records))
 
     def _answered(self, candidate: Candidate, answers: "list[Deployment | LedgerConflict]") -> Decision:
         answer, *moved = answers

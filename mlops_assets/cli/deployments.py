@@ -37,10 +37,7 @@ def deployments(
     """Show which model serves in which stage, since when, by whose decision and with which evidence."""
     p = opened(project)
     keys = _selected(p, subprojects, tag)
-    if history:
-        rows = [row for key in keys or p.subprojects for row in reversed(p.deployment_history(key, stage))]
-    else:
-        rows = p.serving(keys, at=at, stage=stage)
+    rows = p.deployment_history(keys, stage)[::-1] if history else p.serving(keys, at=at, stage=stage)
     if as_json:
         print_json([row.row() for row in rows])
         return

@@ -129,11 +129,16 @@ class Deploying(Launching):
         rows = [row for row in found.values() if row.serves]
         return sorted(rows, key=lambda row: (row.subproject, order.get(row.stage, len(order))))
 
-    def deployment_history(self, subproject: str, stage: str | None = None) -> list[Deployment]:
-        """Every deployment of a subproject (in a stage), oldest first."""
+    def deployment_history(self, subprojects: Keys | None = None, stage: str | None = None) -> list[Deployment]:
+        """Every deployment (of these subprojects, in a stage), oldest first."""
         self._stage_order(stage)
-        self._check_known([subproject])
-        return self.ledger.history(self.project.name, subproject, stage)
+        keys = None if subprojects is None else _listed(subprojects)
+        self._check_known(keys)
+        if keys is not None and len(keys) == 1:
+            return self.ledger.history(self.project.name, keys[0], stage)
+        among = None if keys is None else set(keys)
+        rows = self.ledger.history(self.project.name, stage=stage)
+        return [row for row in rows if among is None or row.subproject in among]
 
     def checks(self, subprojects: Keys | None = None) -> "pd.DataFrame":
         """The last verdict of every gate and of the expectations on data, a row per subproject and check."""

@@ -180,6 +180,9 @@ def test_one_that_fails_stops_only_itself(folder: Path) -> None:
     assert served(p).keys() == {("a", "testing")}
     run = p.runs("b")["dagster_run_id"][0]
     assert p.unfinished(run).keys == ["b"] and p.unfinished(run).job == "retrain"
+    p = staged(folder, {"a": 1.0, "b": 2.0})
+    assert [record.subproject for record in p.finish(run)] == ["b"]
+    assert served(p).keys() == {("a", "testing"), ("b", "testing")}
 
 
 @pytest.mark.parametrize(
