@@ -87,12 +87,13 @@ def dashboard(journal: Path) -> Iterator[str]:
         port = free.getsockname()[1]
     command = [sys.executable, "-c", "from optuna_dashboard._cli import main; main()", str(journal)]
     command += ["--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    # No pipe: a process that it has started may hold it open. Killed, as it keeps nothing.
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.communicate()
+        process.kill()
+        process.wait()
 
 
 def answer(address: str, path: str) -> Any:

@@ -189,11 +189,16 @@ class TestWorkers:
             if eventually(note.exists, 60):
                 os.kill(os.getpid(), signal.SIGINT)
 
+        # A shell that starts tests in the background has interruptions ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         watcher = threading.Thread(target=interrupt)
         watcher.start()
-        with pytest.raises(KeyboardInterrupt):
-            list(Compute(backend, cpus=1).map(work, [0]))
-        watcher.join()
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                list(Compute(backend, cpus=1).map(work, [0]))
+        finally:
+            watcher.join()
+            signal.signal(signal.SIGINT, before)
         assert eventually(lambda: not alive(int(note.read_text())))
 
     def test_what_cannot_be_sent_is_named(self, backend: Any) -> None:
