@@ -151,7 +151,7 @@ def page_shows_the_graph(server: WebServer, folder: Path) -> None:
         try:
             page = browser.new_page()
             page.goto(f"{server.address}/locations/lines.definitions/asset-groups/lines/lineage")
-            for name in ("dataset", "model", "metrics", "configuration", "partitions"):
+            for name in ("configuration", "dataset", "trials", "best_config", "model", "metrics", "experiments"):
                 expect(page.locator("body")).to_contain_text(name, timeout=30_000)
         finally:
             browser.close()
