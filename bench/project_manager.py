@@ -91,7 +91,7 @@ project = Project(
 
 DEPLOY_ALL = """
 from mlops_assets.opened_project import open_project
-from mlops_assets.tracking.best import BestConfiguration, _event
+from mlops_assets.tracking.best import BestConfiguration, chosen_event
 from mlops_assets.tracking.record import now
 from resources.ledger.deployment import ModelFile, NewDeployment
 
@@ -111,7 +111,7 @@ p.ledger.append(
 chosen = {"run_id": "r", "parameters": {"learning_rate": 0.1, "max_depth": 4}, "metrics": {"rmse": 1.0}}
 chosen |= {"code_version": "0" * 64, "data_version": "0" * 64, "source": "person", "by": "bench", "why": "bench"}
 p.event_log.store(
-    [_event(BestConfiguration(project="fleet", subproject=key, since=now(), **chosen)) for key in p.subprojects]
+    [chosen_event(BestConfiguration(project="fleet", subproject=key, since=now(), **chosen)) for key in p.subprojects]
 )
 """
 
