@@ -88,8 +88,7 @@ def _declared(reference: PipelineReference) -> set[str] | None:
         return None
     try:
         module = importlib.import_module(f"{reference.package}.{PROJECT_FILE.removesuffix('.py')}")
-    # It may read files that are no code and so not part of a version, or use a framework of its time.
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001 - it may read files that are no part of a version, or use a framework of its time
         return None
     project = getattr(module, "project", None)
     keys = getattr(project, "keys", None)

@@ -96,7 +96,9 @@ class Exploring(Reading, Registering):
 
 def _among(runs: "pd.DataFrame | Sequence[str]", where: str | None) -> str:
     """A condition that only these runs fulfil."""
-    ids = [str(run) for run in (runs["run_id"] if hasattr(runs, "columns") else runs)]  # type: ignore[call-overload]
+    # mypy cannot tell a frame from a sequence by its columns, and pandas is not imported for that.
+    listed = runs["run_id"] if hasattr(runs, "columns") else runs  # type: ignore[call-overload]
+    ids = [str(run) for run in listed]
     if not ids:
         raise MlopsError("there are no runs to explore: none were given")
     quoted = ", ".join("'" + run.replace("'", "''") + "'" for run in ids)

@@ -80,8 +80,7 @@ def _verdict(gate: Gate, name: str, case: Case) -> GateVerdict:
         finding = _find(gate, case)
     except CouldNotLook as error:
         finding = Finding(None, str(error))
-    # A gate is no reason for a run to fail: what it met (a column of lists, say) is why it could not look.
-    except Exception as error:  # noqa: BLE001
+    except Exception as error:  # noqa: BLE001 - no reason for a run to fail: whatever it met is why it could not look
         finding = Finding(None, one_line(f"{type(error).__name__}: {error}", 400))
     outcome: Outcome = "could_not_look" if finding.passed is None else "pass" if finding.passed else "fail"
     value = None if finding.value is None or not math.isfinite(finding.value) else float(finding.value)

@@ -72,7 +72,7 @@ class Noise(Value):
     runs: tuple[str, ...]
     same_predictions: bool = False
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own order of decorators
     @property
     def spread(self) -> float | None:
         """None where there is one seed only, so that nothing is known."""
@@ -155,7 +155,7 @@ class Explanation(Value):
     notes: tuple[str, ...] = ()
     made: int = 0
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # pydantic's own order of decorators
     @property
     def difference(self) -> float:
         return self.after - self.before

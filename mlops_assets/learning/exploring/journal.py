@@ -51,7 +51,7 @@ def journal(several: Iterable[Studied]) -> tuple[str, list[Exported]]:
 
     lines: list[dict[str, Any]] = []
 
-    class Lines(BaseJournalBackend):  # type: ignore[misc, unused-ignore]
+    class Lines(BaseJournalBackend):  # type: ignore[misc, unused-ignore]  # Optuna has no types
         """A file that is written at once: appended to trial by trial, it takes 20 ms for each."""
 
         def read_logs(self, log_number_from: int) -> Iterable[dict[str, Any]]:

@@ -84,7 +84,7 @@ def asking_here(inner: Any) -> Any:
     """The same sampler, asking for what is run here only, whatever other circumstances it knows values of."""
     from optuna.samplers import BaseSampler
 
-    class AskingHere(BaseSampler):  # type: ignore[misc, unused-ignore]
+    class AskingHere(BaseSampler):  # type: ignore[misc, unused-ignore]  # Optuna has no types
         def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
             return inner.infer_relative_search_space(study, trial)
 

@@ -44,10 +44,12 @@ def export_journal(
 def _judged(tracker: Tracker, metric: str, keys: Sequence[str]) -> dict[str, list[Evaluation]]:
     judged: dict[str, list[Evaluation]] = {key: [] for key in keys}
     try:
-        for one in evaluations(tracker, metric, RunQuery(subprojects=tuple(keys))):
-            judged[one.subproject].append(one)
+        found = evaluations(tracker, metric, RunQuery(subprojects=tuple(keys)))
     except UnknownName:
-        pass  # no run has the metric yet
+        # No run of any subproject has the metric yet. Whoever asked says so, with the command that makes some.
+        return judged
+    for one in found:
+        judged[one.subproject].append(one)
     return judged
 
 
