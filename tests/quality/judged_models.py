@@ -8,7 +8,9 @@ import pandas as pd
 
 from mlops_assets.learning.results import rows_with_results
 from mlops_assets.learning.run import RunInput, RunResult, execute_run
-from mlops_assets.quality.gates import Champion, Judged
+from mlops_assets.quality.gates import Champion, Judged, judge
+from mlops_assets.quality.verdicts import GateVerdict
+from partitions.gates import Gate
 from partitions.pipeline import Config, Pipeline
 from tests.learning.pipelines_for_runs import Delays, Late, Params, delays
 
@@ -77,3 +79,8 @@ def predicting(one: Judged, prediction: Any) -> Judged:
     """The same, had it predicted this for its test rows."""
     rows = one.rows.assign(prediction=np.broadcast_to(prediction, len(one.rows)))
     return replace(one, rows=rows, metrics=one.pipeline.evaluate(rows))
+
+
+def verdict(gate: Gate, one: Judged) -> GateVerdict:
+    (found,) = judge([gate], one)
+    return found
