@@ -4,8 +4,9 @@ The smallest useful pipeline has a schema, ``metrics``, ``ingest`` and ``build``
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Protocol, TypeVar, overload
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -65,6 +66,27 @@ class Split(NamedTuple):
     test: "pd.DataFrame"
 
 
+class Folds(Sequence[Split]):
+    """Folds by the places of their rows, each made when it is taken: a run needs only one of them."""
+
+    def __init__(self, rows: "pd.DataFrame", places: Sequence[tuple[Any, Any]]) -> None:
+        self._rows = rows
+        self._places = places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Split: ...
+    @overload
+    def __getitem__(self, index: slice) -> "Folds": ...
+    def __getitem__(self, index: int | slice) -> "Split | Folds":
+        if isinstance(index, slice):
+            return Folds(self._rows, self._places[index])
+        train, test = self._places[index]
+        return Split(self._rows.iloc[train], self._rows.iloc[test])
+
+
 class Estimator(Protocol):
     """Anything with fit and predict, as scikit-learn, LightGBM and XGBoost have them; predict_proba is used too."""
 
@@ -110,7 +132,7 @@ class Pipeline(ABC, Generic[C, P]):
         order = np.random.default_rng(seed).permutation(rows)
         return Split(data.iloc[np.sort(order[n_test:])], data.iloc[np.sort(order[:n_test])])
 
-    def folds(self, data: "pd.DataFrame", params: P, seed: int, n: int) -> list[Split]:
+    def folds(self, data: "pd.DataFrame", params: P, seed: int, n: int) -> Sequence[Split]:
         """``n`` folds of the train rows for cross-validation: growing windows where split is by time, else shuffled."""
         from sklearn.model_selection import KFold, TimeSeriesSplit
 
@@ -121,7 +143,7 @@ class Pipeline(ABC, Generic[C, P]):
         else:
             ordered = data
             parts = KFold(n_splits=n, shuffle=True, random_state=seed).split(ordered)
-        return [Split(ordered.iloc[train], ordered.iloc[test]) for train, test in parts]
+        return Folds(ordered, list(parts))
 
     @abstractmethod
     def build(self, params: P, seed: int) -> Estimator:

@@ -35,7 +35,11 @@ class _Reader(yaml.SafeLoader):
         return int(node.value)  # not 1.1's reading, in which 010 is 8
 
 
-class _Writer(yaml.SafeDumper):
+# The one in C is several times as fast, and not built everywhere.
+_Dumper: type[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
+
+class _Writer(_Dumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 

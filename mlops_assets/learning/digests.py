@@ -2,29 +2,49 @@
 
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+class ResultsDigests(NamedTuple):
+    """predictions: over key, split, prediction and probabilities, bit for bit. split: over key and split; two runs with
+    this in common are judged on the same rows. Both sha256 in key order, whatever the order of rows."""
+
+    predictions: str
+    split: str
+
+
+def results_digests(results: "pd.DataFrame") -> ResultsDigests:
+    """Both digests of a run's results."""
+    ordered = in_key_order(results, "key")
+    digest = hashlib.sha256()
+    _add(digest, ordered, ["key", "split"])
+    split = digest.hexdigest()
+    _add(digest, ordered, ["prediction", *(c for c in results.columns if c.startswith("probability_"))])
+    return ResultsDigests(digest.hexdigest(), split)
+
+
 def predictions_digest(results: "pd.DataFrame") -> str:
-    """sha256 over (key, split, prediction and probabilities) in key order; bit for bit, whatever the order of rows."""
-    probabilities = [column for column in results.columns if column.startswith("probability_")]
-    return _digest(results, ["key", "split", "prediction", *probabilities])
-
-
-def split_digest(results: "pd.DataFrame") -> str:
-    """sha256 over (key, split) in key order: two runs with this in common are judged on the same rows."""
-    return _digest(results, ["key", "split"])
+    """The digest that two runs have in common iff they predict the same."""
+    return results_digests(results).predictions
 
 
 def in_key_order(frame: "pd.DataFrame", key: str) -> "pd.DataFrame":
     """The rows sorted by ``key`` with an index from 0: what makes the order in which rows were read irrelevant."""
     keys = plain(frame[key])
     if keys.is_monotonic_increasing:
-        return frame.reset_index(drop=True)
+        return frame if _is_counted(frame) else frame.reset_index(drop=True)
     return frame.iloc[keys.argsort(kind="stable").to_numpy()].reset_index(drop=True)
+
+
+def _is_counted(frame: "pd.DataFrame") -> bool:
+    """Whether its index is 0, 1, 2 ... already; telling by its kind takes no time."""
+    import pandas as pd
+
+    index = frame.index
+    return isinstance(index, pd.RangeIndex) and (index.start, index.step, index.name) == (0, 1, None)
 
 
 def plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
@@ -34,14 +54,11 @@ def plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column.astype(column.cat.categories.dtype) if isinstance(column.dtype, pd.CategoricalDtype) else column
 
 
-def _digest(results: "pd.DataFrame", columns: list[str]) -> str:
-    ordered = in_key_order(results, "key")
-    digest = hashlib.sha256()
+def _add(digest: Any, ordered: "pd.DataFrame", columns: list[str]) -> None:
     for column in columns:
         content = _content(plain(ordered[column]))
         digest.update(f"{column}:{len(content)}:".encode())
         digest.update(content)
-    return digest.hexdigest()
 
 
 def _content(column: "pd.Series[Any]") -> bytes:

@@ -1,7 +1,7 @@
 """One run: a pipeline, its configuration, parameters, a seed and rows in; a model, results and metrics out."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,8 @@ from mlops_assets.learning.contract import (
 )
 from mlops_assets.learning.data import check_rows
 from mlops_assets.learning.determinism import limited_threads, seeded
-from mlops_assets.learning.digests import in_key_order, predictions_digest, split_digest
+from mlops_assets.learning.digests import in_key_order, results_digests
+from mlops_assets.learning.results import joined
 from mlops_assets.learning.user_code import user_code
 from partitions.errors import DeclarationError, PipelineError
 from partitions.pipeline import Pipeline, Split
@@ -110,6 +111,7 @@ class _Execution:
                 metrics = {name: self._evaluate(rows, name) for name, rows in predicted.items()}
                 baseline = self._baseline(split)
             results = self._results(predicted)
+            digests = results_digests(results)
         return RunResult(
             model=model,
             results=results,
@@ -117,8 +119,8 @@ class _Execution:
             train_metrics=metrics["train"],
             baseline=baseline,
             timings=self.timings,
-            predictions_digest=predictions_digest(results),
-            split_digest=split_digest(results),
+            predictions_digest=digests.predictions,
+            split_digest=digests.split,
             rows={name: len(rows) for name, rows in split._asdict().items()},
         )
 
@@ -141,10 +143,12 @@ class _Execution:
                 return split
             what = f"{self.name}.folds"
             with user_code(what):
-                folds = list(self.pipeline.folds(split.train.copy(deep=False), run.params, run.seed, run.folds))
-            if len(folds) != run.folds:
+                given = self.pipeline.folds(split.train.copy(deep=False), run.params, run.seed, run.folds)
+                folds = given if isinstance(given, Sequence) else list(given)
+                chosen = folds[run.fold] if len(folds) == run.folds else None
+            if chosen is None:
                 raise PipelineError(f"{what} returned {len(folds)} folds; asked for {run.folds}")
-            return check_split(folds[run.fold], split.train, self.schema, f"{what} (fold {run.fold} of {run.folds})")
+            return check_split(chosen, split.train, self.schema, f"{what} (fold {run.fold} of {run.folds})")
 
     def _build(self) -> Any:
         what = f"{self.name}.build"
@@ -195,14 +199,24 @@ class _Execution:
             return check_metrics(values, self.pipeline.metrics, what)
 
     def _results(self, predicted: "dict[str, pd.DataFrame]") -> "pd.DataFrame":
+        import numpy as np
         import pandas as pd
 
-        parts = []
-        for rows in predicted.values():
-            part = rows[[self.schema.key, "truth", *result_columns(rows, self.schema)]]
-            parts.append(part.set_axis(["key", *part.columns[1:]], axis="columns"))
-        results = pd.concat(parts, ignore_index=True)
-        names = [name for name, rows in predicted.items() for _ in range(len(rows))]
-        results.insert(1, "split", names)
-        results.insert(2, "fold", pd.Series([self.run.fold] * len(results), dtype="Int64"))
+        parts = list(predicted.values())
+        counts = [len(part) for part in parts]
+        fold = self.run.fold
+        results = pd.DataFrame(
+            {
+                "key": joined([part[self.schema.key] for part in parts]),
+                "split": pd.Series(list(predicted), dtype="str").repeat(counts).array,
+                "fold": pd.arrays.IntegerArray(
+                    np.full(sum(counts), fold or 0, dtype="int64"), np.full(sum(counts), fold is None)
+                ),
+                "truth": joined([part["truth"] for part in parts]),
+                **{
+                    str(name): joined([part[name] for part in parts])
+                    for name in result_columns(parts[0], self.schema)
+                },
+            }
+        )
         return in_key_order(results, "key")

@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from mlops_assets.learning.digests import predictions_digest, split_digest
+from mlops_assets.learning.digests import predictions_digest, results_digests
 
 RESULTS = pd.DataFrame(
     {
@@ -44,15 +44,15 @@ def test_one_changed_value_changes_the_digest(other: pd.DataFrame) -> None:
 
 
 def test_the_split_digest_sees_only_keys_and_their_part() -> None:
-    assert split_digest(RESULTS.assign(prediction=0.0)) == split_digest(RESULTS)
-    assert split_digest(RESULTS.assign(split="train")) != split_digest(RESULTS)
+    assert results_digests(RESULTS.assign(prediction=0.0)).split == results_digests(RESULTS).split
+    assert results_digests(RESULTS.assign(split="train")).split != results_digests(RESULTS).split
 
 
 def test_text_keys_cannot_be_shifted_into_each_other() -> None:
     first = RESULTS.assign(key=['a","b', "c", "d"])
     second = RESULTS.assign(key=["a", 'b","c', "d"])
 
-    assert split_digest(first) != split_digest(second)
+    assert results_digests(first).split != results_digests(second).split
 
 
 def test_times_are_the_same_moment_in_every_zone_and_unit() -> None:
@@ -60,4 +60,4 @@ def test_times_are_the_same_moment_in_every_zone_and_unit() -> None:
     utc = RESULTS.assign(key=times.tz_localize("UTC").as_unit("us"))
     elsewhere = RESULTS.assign(key=times.tz_localize("UTC").tz_convert("America/New_York").as_unit("ns"))
 
-    assert split_digest(utc) == split_digest(elsewhere)
+    assert results_digests(utc).split == results_digests(elsewhere).split
