@@ -12,9 +12,9 @@ import io
 import pickle
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, NamedTuple
 
 # What the import system puts into every module; it says where the code was, not what it does.
@@ -49,7 +49,8 @@ def pickle_by_value(value: Any, package: str) -> Pickled:
             cloudpickle.register_pickle_by_value(imported)
         try:
             pickler = _pickler_class()(file, package)
-            pickler.dump(value)
+            with _submodules_found_quickly():
+                pickler.dump(value)
         finally:
             if register:
                 cloudpickle.unregister_pickle_by_value(imported)
@@ -84,6 +85,45 @@ def _pickler_class() -> Any:
             return super().reducer_override(obj)
 
     return ByValuePickler
+
+
+@contextmanager
+def _submodules_found_quickly() -> Iterator[None]:
+    """Within, cloudpickle looks up which submodules a function uses; it would go through all modules for each function,
+    which takes half of the time that a small model needs."""
+    from cloudpickle import cloudpickle
+
+    original = cloudpickle._find_imported_submodules
+    cloudpickle._find_imported_submodules = imported_submodules
+    try:
+        yield
+    finally:
+        cloudpickle._find_imported_submodules = original
+
+
+def imported_submodules(code: CodeType, names: Iterable[Any]) -> list[ModuleType]:
+    """The submodules, imported by now, that code may reach by attribute from the modules among what it names."""
+    found = []
+    for module in names:
+        if isinstance(module, ModuleType) and getattr(module, "__package__", None):
+            below = _modules_below(len(sys.modules)).get(module.__name__, {})
+            for first in (name for name in code.co_names if name in below):
+                for rest, name in below[first]:
+                    if rest <= set(code.co_names) and name in sys.modules:
+                        found.append(sys.modules[name])
+    return found
+
+
+@functools.lru_cache(maxsize=1)
+def _modules_below(count: int) -> Mapping[str, Mapping[str, list[tuple[frozenset[str], str]]]]:
+    """By module, and by the first part of the names below it: all parts of each, and its whole name."""
+    below: dict[str, dict[str, list[tuple[frozenset[str], str]]]] = {}
+    for name in list(sys.modules):
+        parts = name.split(".")
+        for depth in range(1, len(parts)):
+            of_module = below.setdefault(".".join(parts[:depth]), {})
+            of_module.setdefault(parts[depth], []).append((frozenset(parts[depth:]), name))
+    return below
 
 
 def _own_names(module: ModuleType) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def to_table(frame: "pd.DataFrame") -> "pa.Table":
 
     plain = frame.reset_index(drop=True)
     plain.attrs = {}
-    categorical = [str(c) for c in frame.columns if isinstance(frame[c].dtype, pd.CategoricalDtype)]
+    categorical = [str(c) for c, dtype in frame.dtypes.items() if isinstance(dtype, pd.CategoricalDtype)]
     for name in categorical:
         plain[name] = frame[name].cat.codes.to_numpy()
     table = pa.Table.from_pandas(plain, preserve_index=False, nthreads=1)

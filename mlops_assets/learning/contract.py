@@ -78,7 +78,7 @@ def check_predictions(predictions: Any, rows: "pd.DataFrame", schema: DataSchema
     columns = result_columns(predictions, schema)
     for column in columns[1:]:
         _check_probability(predictions[column], what)
-    return predictions[columns]
+    return predictions if columns == list(predictions.columns) else predictions[columns]
 
 
 def result_columns(frame: "pd.DataFrame", schema: DataSchema) -> list[str]:
@@ -95,6 +95,8 @@ def _check_prediction(prediction: "pd.Series[Any]", schema: DataSchema, what: st
     import numpy as np
     import pandas as pd
 
+    if prediction.dtype == np.float64 and schema.task == "regression" and np.isfinite(prediction.to_numpy()).all():
+        return
     missing = int(prediction.isna().sum())
     if missing:
         raise PipelineError(

@@ -5,6 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
 
 
@@ -33,10 +34,14 @@ def predictions_digest(results: "pd.DataFrame") -> str:
 
 def in_key_order(frame: "pd.DataFrame", key: str) -> "pd.DataFrame":
     """The rows sorted by ``key`` with an index from 0: what makes the order in which rows were read irrelevant."""
-    keys = plain(frame[key])
-    if keys.is_monotonic_increasing:
+    if plain(frame[key]).is_monotonic_increasing:
         return frame if _is_counted(frame) else frame.reset_index(drop=True)
-    return frame.iloc[keys.argsort(kind="stable").to_numpy()].reset_index(drop=True)
+    return frame.iloc[key_order(frame[key])].reset_index(drop=True)
+
+
+def key_order(keys: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
+    """The places of the keys from the smallest to the largest; equal ones as they came."""
+    return plain(keys).argsort(kind="stable").to_numpy()
 
 
 def _is_counted(frame: "pd.DataFrame") -> bool:

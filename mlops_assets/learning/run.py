@@ -15,7 +15,7 @@ from mlops_assets.learning.contract import (
 )
 from mlops_assets.learning.data import check_rows
 from mlops_assets.learning.determinism import limited_threads, seeded
-from mlops_assets.learning.digests import in_key_order, results_digests
+from mlops_assets.learning.digests import in_key_order, key_order, results_digests
 from mlops_assets.learning.results import joined
 from mlops_assets.learning.user_code import user_code
 from partitions.errors import DeclarationError, PipelineError
@@ -169,7 +169,8 @@ class _Execution:
     def _with_predictions(self, model: Any, rows: "pd.DataFrame", what: str, advice: str = "") -> "pd.DataFrame":
         """The rows with their results: own columns, truth, prediction, probabilities."""
         # Without the target, as when serving: a predict that peeks fails here and not in production.
-        given = rows.drop(columns=[self.schema.target])
+        given = rows.copy(deep=False)
+        del given[self.schema.target]
         with user_code(what, advice):
             predictions = self.pipeline.predict(model, given.copy(deep=False))
         checked = check_predictions(predictions, given, self.schema, what)
@@ -203,20 +204,17 @@ class _Execution:
         import pandas as pd
 
         parts = list(predicted.values())
-        counts = [len(part) for part in parts]
-        fold = self.run.fold
-        results = pd.DataFrame(
+        keys = pd.Series(joined([part[self.schema.key] for part in parts]))
+        # Each column is put in order before there is a frame: sorting one of several types takes as long as a prediction.
+        order = key_order(keys)
+        fold = np.full(len(keys), self.run.fold or 0, dtype="int64")
+        of_part = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+        outcome = ("truth", *result_columns(parts[0], self.schema))
+        return pd.DataFrame(
             {
-                "key": joined([part[self.schema.key] for part in parts]),
-                "split": pd.Series(list(predicted), dtype="str").repeat(counts).array,
-                "fold": pd.arrays.IntegerArray(
-                    np.full(sum(counts), fold or 0, dtype="int64"), np.full(sum(counts), fold is None)
-                ),
-                "truth": joined([part["truth"] for part in parts]),
-                **{
-                    str(name): joined([part[name] for part in parts])
-                    for name in result_columns(parts[0], self.schema)
-                },
+                "key": keys.array[order],
+                "split": pd.Series(list(predicted), dtype="str").array[of_part[order]],
+                "fold": pd.arrays.IntegerArray(fold, np.full(len(keys), self.run.fold is None)),
+                **{name: joined([part[name] for part in parts])[order] for name in outcome},
             }
         )
-        return in_key_order(results, "key")
