@@ -201,9 +201,8 @@ def error(parameters: Mapping[str, Any], train: Any, test: Any) -> float:
     from projects.flight_delays.project import project
 
     pipeline, schema = project.pipeline, project.pipeline.schema
-    features = schema.feature_columns(list(train.columns))
     model = pipeline.build(project.contract.params(**parameters), 0)
-    model.fit(train[features], train[schema.target])
+    model.fit(schema.features_of(train), train[schema.target])
     predicted = pipeline.predict(model, test.drop(columns=[schema.target]))
     results = test.assign(truth=test[schema.target], prediction=predicted["prediction"])
     return float(pipeline.evaluate(results)["rmse"])

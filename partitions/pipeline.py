@@ -165,7 +165,7 @@ class Pipeline(ABC, Generic[C, P]):
         """
         import pandas as pd
 
-        features = rows[self.schema.feature_columns(list(rows.columns))]
+        features = self.schema.features_of(rows)
         predictions = pd.DataFrame({"prediction": model.predict(features)}, index=rows.index)
         if self.schema.task == "classification" and hasattr(model, "predict_proba"):
             probabilities = model.predict_proba(features)

@@ -1,10 +1,13 @@
 """The shape of a project's rows: which column is the key, the target, the time, a feature, private."""
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import model_validator
 
 from partitions.values import Value
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Treatment = Literal["drop", "hash"]
 
@@ -61,3 +64,12 @@ class DataSchema(Value):
         if self.features:
             return list(self.features)
         return [c for c in columns if c not in (self.key, self.target, self.time) and c not in self.private]
+
+    def features_of(self, rows: "pd.DataFrame") -> "pd.DataFrame":
+        """The feature columns of ``rows``, in declared order. Raises KeyError where one is missing."""
+        columns = list(rows.columns)
+        names = self.feature_columns(columns)
+        first = columns.index(names[0]) if names and names[0] in columns else 0
+        if columns[first : first + len(names)] == names:
+            return rows.iloc[:, first : first + len(names)]  # side by side: nothing is copied
+        return rows[names]

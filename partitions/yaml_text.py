@@ -11,6 +11,11 @@ import yaml
 
 from partitions.errors import DeclarationError
 
+try:  # in C, several times as fast, and not built everywhere
+    from yaml import CSafeDumper as Dumper
+except ImportError:
+    from yaml import SafeDumper as Dumper  # type: ignore[assignment]  # the same interface
+
 _MARK = "tag:yaml.org,2002:"
 _CORE = (
     ("null", re.compile(r"~|null|Null|NULL|"), ["~", "n", "N", ""]),
@@ -35,11 +40,7 @@ class _Reader(yaml.SafeLoader):
         return int(node.value)  # not 1.1's reading, in which 010 is 8
 
 
-# The one in C is several times as fast, and not built everywhere.
-_Dumper: type[Any] = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-
-
-class _Writer(_Dumper):
+class _Writer(Dumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
 

@@ -158,9 +158,8 @@ class _Execution:
             return check_estimator(built, what)
 
     def _fit(self, model: Any, train: "pd.DataFrame", method: str) -> None:
-        features = self.schema.feature_columns(list(train.columns))
         with user_code(f"{self.name}.{method}: fit of {type(model).__name__}"):
-            model.fit(train[features], train[self.schema.target])
+            model.fit(self.schema.features_of(train), train[self.schema.target])
 
     def _predict(self, model: Any, rows: "pd.DataFrame", part: str) -> "pd.DataFrame":
         with self._timed("predict"):
@@ -205,7 +204,7 @@ class _Execution:
 
         parts = list(predicted.values())
         keys = pd.Series(joined([part[self.schema.key] for part in parts]))
-        # Each column is put in order before there is a frame: sorting one of several types takes as long as a prediction.
+        # In order before there is a frame: sorting one of several types takes as long as a prediction.
         order = key_order(keys)
         fold = np.full(len(keys), self.run.fold or 0, dtype="int64")
         of_part = np.repeat(np.arange(len(parts)), [len(part) for part in parts])

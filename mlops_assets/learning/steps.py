@@ -60,8 +60,7 @@ def _predicted(pipeline: Pipeline[Any, Any], model: Any, rows: "pd.DataFrame") -
     what = f"{type(pipeline).__name__}.predict"
     predictions = check_predictions(pipeline.predict(listening, rows.copy(deep=False)), rows, pipeline.schema, what)
     whole = [value for value in heard if _length(value) == len(rows)]
-    features = pipeline.schema.feature_columns(list(rows.columns))
-    return whole[0] if whole else rows[features], predictions
+    return whole[0] if whole else pipeline.schema.features_of(rows), predictions
 
 
 def _noting(method: Callable[..., Any], heard: list[Any]) -> Callable[..., Any]:

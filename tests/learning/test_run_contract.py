@@ -1,6 +1,7 @@
 """Whatever a pipeline may get wrong: one line that names the class, the method, what is wrong and what is right."""
 
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -68,11 +69,11 @@ def test_a_split_that_returns_nothing_is_refused() -> None:
 
 def test_folds_must_be_as_many_as_asked_for_and_within_the_train_rows() -> None:
     class TooFew(Delays):
-        def folds(self, data: pd.DataFrame, params: Params, seed: int, n: int) -> list[Split]:
+        def folds(self, data: pd.DataFrame, params: Params, seed: int, n: int) -> Sequence[Split]:
             return super().folds(data, params, seed, n)[:-1]
 
     class Peeking(Delays):
-        def folds(self, data: pd.DataFrame, params: Params, seed: int, n: int) -> list[Split]:
+        def folds(self, data: pd.DataFrame, params: Params, seed: int, n: int) -> Sequence[Split]:
             everything = delays()
             return [Split(data, everything[~everything["id"].isin(data["id"])])] * n
 

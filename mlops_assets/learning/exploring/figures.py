@@ -59,12 +59,16 @@ def slices(points: Points, names: Sequence[str]) -> bytes:
     rows = math.ceil(len(shown) / columns)
     made, panels = canvas(3.6 * columns, 2.9 * rows, columns, rows)
     when = list(range(len(points.values)))
-    for axes, name in zip(panels, shown, strict=False):
+    for place, (axes, name) in enumerate(zip(panels, shown, strict=False)):
         x, choices = points.places(name)
         axes.scatter(_spread(x, choices), points.values, s=14, c=when, cmap="Blues", vmin=-len(when) / 2, linewidths=0)
         _scale(axes, points, name, choices)
         _focus(axes, points)
-        axes.set_ylabel(_said(points), fontsize=8, **AS_IT_IS)
+        if place % columns == 0:
+            axes.set_ylabel(_said(points), fontsize=8, **AS_IT_IS)
+        else:  # the panels of a row have one scale
+            axes.tick_params(labelleft=False)
+            axes.set_ylim(panels[place - 1].get_ylim())
     for axes in panels[len(shown) :]:
         axes.set_visible(False)
     return png(made)
@@ -96,6 +100,7 @@ def parallel(points: Points, names: Sequence[str]) -> bytes:
     shown = list(names)[:MOST_PANELS]
     made, (axes,) = canvas(max(6.0, 1.5 * (len(shown) + 1)), 4.2)
     from matplotlib import colormaps
+    from matplotlib.collections import LineCollection
 
     colour = colormaps["viridis_r"]
     heights = [_heights(points, name) for name in shown]
@@ -104,11 +109,11 @@ def parallel(points: Points, names: Sequence[str]) -> bytes:
     best_first = points.ranks
     # Of many configurations the best ones, and some of all others: more lines are one blot.
     stride = max(1, (len(best_first) - MOST_LINES) // MOST_LINES)
-    for rank in sorted({*range(min(MOST_LINES, len(best_first))), *range(0, len(best_first), stride)}, reverse=True):
-        place = best_first[rank]
-        goodness = 1.0 - rank / max(1, len(best_first) - 1)
-        line = [column[place] for column in heights]
-        axes.plot(range(len(line)), line, color=colour(goodness), alpha=0.25 + 0.6 * goodness, linewidth=1.1)
+    ranks = sorted({*range(min(MOST_LINES, len(best_first))), *range(0, len(best_first), stride)}, reverse=True)
+    goodness = [1.0 - rank / max(1, len(best_first) - 1) for rank in ranks]
+    lines = [[(at, column[best_first[rank]]) for at, column in enumerate(heights)] for rank in ranks]
+    colours = [colour(good, alpha=0.25 + 0.6 * good) for good in goodness]
+    axes.add_collection(LineCollection(lines, colors=colours, linewidths=1.1))
     axes.plot(range(len(heights)), [column[best_first[0]] for column in heights], color=ACCENT, linewidth=2.0)
     ticks = [*shown, points.metric]
     axes.set_xticks(range(len(ticks)), [as_name(name) for name in ticks], rotation=20, ha="right", **AS_IT_IS)
@@ -127,10 +132,12 @@ def distribution(points: Points) -> bytes:
     """The runs of the best configurations over folds and seeds: is one better, or do the folds differ?"""
     shown = [points.evaluations[place] for place in points.ranks[:MOST_SHOWN]]
     made, (axes,) = canvas(8.0, 1.2 + 0.34 * len(shown))
-    for place, evaluation in enumerate(reversed(shown)):
-        axes.plot(evaluation.values, [place] * evaluation.n, "o", color=INK, alpha=0.45, markersize=4.5, linewidth=0)
-        error = evaluation.standard_error
-        axes.errorbar([evaluation.mean], [place], xerr=[error or 0.0], fmt="D", color=ACCENT, markersize=4, capsize=3)
+    lowest_first = list(enumerate(reversed(shown)))
+    values = [value for _, evaluation in lowest_first for value in evaluation.values]
+    places = [place for place, evaluation in lowest_first for _ in evaluation.values]
+    axes.plot(values, places, "o", color=INK, alpha=0.45, markersize=4.5, linewidth=0)
+    means, errors = zip(*((one.mean, one.standard_error or 0.0) for _, one in lowest_first), strict=True)
+    axes.errorbar(means, range(len(shown)), xerr=errors, fmt="D", color=ACCENT, markersize=4, capsize=3)
     names = [_named(points, evaluation) for evaluation in reversed(shown)]
     axes.set_yticks(range(len(shown)), names, fontsize=7, **AS_IT_IS)
     axes.set_xlabel(_said(points), **AS_IT_IS)
@@ -224,7 +231,12 @@ def _scale(axes: "Axes", points: Points, name: str, choices: list[str] | None, *
         shown = [as_name(choice) for choice in choices] if len(choices) <= MOST_NAMED else []
         axis.set_ticks(range(len(shown)), shown, fontsize=7, **AS_IT_IS)
     elif points.is_log(name):
+        from matplotlib.ticker import NullFormatter
+
         (axes.set_yscale if vertical else axes.set_xscale)("log")
+        if max(points.places(name)[0]) >= 10 * min(points.places(name)[0]):
+            # Between powers of ten nothing is written, but finding that out takes longer than all the rest.
+            axis.set_minor_formatter(NullFormatter())
 
 
 def _spread(places: list[float], choices: list[str] | None) -> list[float]:

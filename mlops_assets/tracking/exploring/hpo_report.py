@@ -24,6 +24,7 @@ from partitions.yaml_text import write_yaml
 from resources.artifacts import ArtifactStore
 
 SHOWN = 10
+# Drawn while whoever asked for the HPO run waits; `mlops hpo --report` draws all kinds later.
 IN_METADATA = ("history", "importance", "parallel", "slice")
 
 
@@ -42,12 +43,13 @@ def shown_metadata(
     if artifacts is None:
         return shown
     exploration = exploration_of(run, judged)
-    for name in (kind for kind in exploration.able() if kind in IN_METADATA):
-        figure = exploration.figure(name)
+    drawn = {kind: exploration.figure(kind) for kind in exploration.able() if kind in IN_METADATA}
+    for name, figure in drawn.items():
         encoded = base64.b64encode(figure.png).decode()
         shown[name] = dg.MetadataValue.md(f"![{figure.title}](data:image/png;base64,{encoded})")
     path = page_path(run)
-    artifacts.write_document(path, hpo_page(run, summary, exploration))
+    body = report(_headline(run, summary), _sections(run, summary), list(drawn.values()), exploration.points.notes)
+    artifacts.write_document(path, page(f"HPO of {run.where}", body))
     shown["report"] = dg.MetadataValue.path(_place(artifacts, path))
     return shown
 
@@ -60,18 +62,9 @@ def exploration_of(run: HPORun, judged: Sequence[Evaluation]) -> Exploration:
     return Exploration(run.where, held, hpo.metric, better, costs)
 
 
-def hpo_page(run: HPORun, summary: HPOSummary, exploration: Exploration) -> str:
-    """An HPO run as one HTML page that loads nothing from anywhere."""
-    return page(f"HPO of {run.where}", _body(run, summary, exploration))
-
-
-def _body(run: HPORun, summary: HPOSummary, exploration: Exploration) -> str:
-    return report(_headline(run, summary), _sections(run, summary), exploration.figures(), exploration.points.notes)
-
-
 @dataclass(frozen=True)
 class HPOReport:
-    """An HPO run that ended, as a page; a report in a notebook."""
+    """An HPO run that ended, with every picture, as a page; a report in a notebook."""
 
     run: HPORun
     summary: HPOSummary
@@ -79,10 +72,11 @@ class HPOReport:
 
     def page(self) -> str:
         """One HTML page that loads nothing from anywhere."""
-        return hpo_page(self.run, self.summary, self.exploration)
+        return page(f"HPO of {self.run.where}", self._repr_html_())
 
     def _repr_html_(self) -> str:
-        return _body(self.run, self.summary, self.exploration)
+        figures, notes = self.exploration.figures(), self.exploration.points.notes
+        return report(_headline(self.run, self.summary), _sections(self.run, self.summary), figures, notes)
 
 
 def hpo_report(tracker: Tracker, subproject: str, hpo_run_id: str | None = None) -> HPOReport:
