@@ -1,7 +1,7 @@
 """``mlops best``: what is considered best, chosen by a person or a rule, now and before."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -10,7 +10,6 @@ from typer.core import TyperGroup
 
 from mlops_assets.cli.options import JsonOption, ProjectOption, SubprojectsArgument, TagOption, opened, parsed_tags
 from mlops_assets.cli.printing import SHORT_ID, console, print_json, print_table, shown
-from mlops_assets.tracking.best import BestConfiguration
 
 SHOWN = 200
 EXPLAINED = 20
@@ -28,6 +27,9 @@ class ListsByDefault(TyperGroup):
 best = typer.Typer(
     cls=ListsByDefault, help="Show the best configuration of each subproject; `set` one, or see its `history`."
 )
+
+if TYPE_CHECKING:
+    from mlops_assets.tracking.best import BestConfiguration
 
 
 @best.command("list")
@@ -84,7 +86,7 @@ def history(
         _print(choices, f"{p.project.name}/{subproject}: {len(choices)} choices, newest first", p.metric)
 
 
-def _print(choices: Sequence[BestConfiguration], title: str, metric: str) -> None:
+def _print(choices: "Sequence[BestConfiguration]", title: str, metric: str) -> None:
     """A choice alone with everything about it; of several, the parameters that are not the same everywhere."""
     if len(choices) == 1:
         _print_one(choices[0], title)
@@ -102,7 +104,7 @@ def _print(choices: Sequence[BestConfiguration], title: str, metric: str) -> Non
         console.print(Text(f"{choice.subproject}: {choice.why}"), soft_wrap=True)
 
 
-def _print_one(choice: BestConfiguration, title: str) -> None:
+def _print_one(choice: "BestConfiguration", title: str) -> None:
     console.print(Text(title, style="bold"), soft_wrap=True)
     console.print(Text(f"{choice.why} ({choice.by}, {choice.since:%Y-%m-%d %H:%M})"), soft_wrap=True)
     facts: list[tuple[str, Any]] = [(name, value) for name, value in choice.metrics.items()]

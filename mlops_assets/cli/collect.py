@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,10 +11,11 @@ from rich.progress import Progress as Bar
 
 from mlops_assets.cli.options import JsonOption, ProjectOption, opened
 from mlops_assets.cli.printing import console, print_json, print_table, size
-from mlops_assets.tracking.collection import Collected
-from mlops_assets.tracking.protection import RULES
-from mlops_assets.tracking.survey import Progress
 from partitions.errors import MlopsError
+
+if TYPE_CHECKING:
+    from mlops_assets.tracking.collection import Collected
+    from mlops_assets.tracking.survey import Progress
 
 
 def gc(
@@ -46,7 +47,7 @@ def gc(
         _print(done)
 
 
-def _ask(planned: Collected) -> None:
+def _ask(planned: "Collected") -> None:
     try:
         agreed = typer.confirm(f"Free {len(planned.freed)} artifacts of project {planned.project}?", err=True)
     except typer.Abort:
@@ -55,16 +56,18 @@ def _ask(planned: Collected) -> None:
         raise MlopsError("nothing was freed")
 
 
-def _document(collected: Collected) -> dict[str, object]:
+def _document(collected: "Collected") -> dict[str, object]:
     by_kind = {kind: {"count": count, "bytes": size} for kind, (count, size) in collected.by_kind().items()}
     return {**collected.model_dump(mode="json"), "bytes": collected.bytes, "by_kind": by_kind}
 
 
-def _print(collected: Collected) -> None:
+def _print(collected: "Collected") -> None:
     would = "would be freed" if collected.dry_run else "freed"
     needed = len(collected.protected)
     title = f"{collected.project}: {collected.runs:,} runs tracked, {needed:,} needed"
     by_rule = collected.by_rule()
+    from mlops_assets.tracking.protection import RULES
+
     says = {rule.name: rule.says for rule in RULES}
     rows = [(name, by_rule[name], f"a run that {says[name]}") for name in says if by_rule[name]]
     if rows:
@@ -79,7 +82,7 @@ def _print(collected: Collected) -> None:
 
 
 @contextmanager
-def _progress() -> Iterator[Progress]:
+def _progress() -> "Iterator[Progress]":
     """A bar on a terminal that goes when it is done."""
     shown = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -18,12 +18,12 @@ from mlops_assets.cli.options import (
     opened,
 )
 from mlops_assets.cli.printing import console, print_failures, print_json, print_table
-from mlops_assets.opened.optimising import Optimised
 from partitions.errors import MlopsError
 from partitions.hpo import hpo_fields
 
 if TYPE_CHECKING:
     from mlops_assets.learning.exploring.journal import Exported
+    from mlops_assets.opened.optimising import Optimised
     from mlops_assets.opened_project import OpenedProject
 
 EXPLAINED = 20
@@ -84,7 +84,7 @@ def hpo(
         raise typer.Exit(1)
 
 
-def row_of(one: Optimised) -> dict[str, Any]:
+def row_of(one: "Optimised") -> dict[str, Any]:
     """What came of an HPO run as a flat row, for tables and ``--json``."""
     summary, best = one.summary, one.summary.best
     states = [trial.state for trial in summary.trials]
@@ -109,7 +109,7 @@ def row_of(one: Optimised) -> dict[str, Any]:
     }
 
 
-def print_optimised(done: list[Optimised]) -> None:
+def print_optimised(done: "list[Optimised]") -> None:
     """A row per HPO run, and of each why its best configuration is the best."""
     if not done:
         return

@@ -1,13 +1,15 @@
 """Runs on a terminal: only the columns that tell them apart, as many as there is room for, the others named."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from mlops_assets.cli.printing import SHORT_ID, console, print_table, shown
-from mlops_assets.tracking.groups import Group
-from mlops_assets.tracking.run_rows import RunRows
+
+if TYPE_CHECKING:
+    from mlops_assets.tracking.groups import Group
+    from mlops_assets.tracking.run_rows import RunRows
 
 GAP = 2
 DIGEST = 8
@@ -20,7 +22,7 @@ _DIGESTS = {"split", "data_version", "commit", "code_version", "configuration", 
 _HEADS = {"created_at": "created", "data_version": "data", "run_id": "run"}
 
 
-def print_runs(runs: RunRows, asked: Collection[str] = ()) -> None:
+def print_runs(runs: "RunRows", asked: Collection[str] = ()) -> None:
     """Runs as a table under a line that counts them. ``asked``: columns to show whatever they hold."""
     columns = _telling(runs, asked)
     numbers = [_head(name) for name in columns if all(_is_number(value) for value in runs.column(name))]
@@ -28,7 +30,7 @@ def print_runs(runs: RunRows, asked: Collection[str] = ()) -> None:
     _print_fitting(counted(runs), cells, [_head(name) for name in asked], numbers)
 
 
-def counted(runs: RunRows) -> str:
+def counted(runs: "RunRows") -> str:
     """``1,000 runs, 50 shown; 3 failed``."""
     shown_of = f", {len(runs.rows):,} shown" if len(runs.rows) < runs.found else ""
     others = [f"{count:,} {status}" for status, count in runs.by_status.items() if status != "succeeded"]
@@ -36,7 +38,7 @@ def counted(runs: RunRows) -> str:
     return f"{runs.found:,} {noun}{shown_of}{'; ' if others else ''}{', '.join(others)}"
 
 
-def print_groups(groups: Sequence[Group], metric: str, limit: int | None) -> None:
+def print_groups(groups: "Sequence[Group]", metric: str, limit: int | None) -> None:
     """Groups as a table, compared by ``metric``."""
     rows = [group.row(metric) for group in groups[:limit]]
     interval = "95 % interval"
@@ -76,7 +78,7 @@ def fitting(cells: dict[str, list[str]], asked: Collection[str] = ()) -> tuple[l
     return [name for name in names if name in kept], [name for name in names if name not in kept]
 
 
-def _telling(runs: RunRows, asked: Collection[str]) -> list[str]:
+def _telling(runs: "RunRows", asked: Collection[str]) -> list[str]:
     """The columns that tell these runs apart, those that matter anyway, and those asked for."""
     values = {name: runs.column(name) for name in runs.columns}
     telling = ["subproject", "created_at", "seconds", "run_id"]

@@ -13,12 +13,12 @@ from mlops_assets.cli.printing import console, print_json, print_table, shown
 from mlops_assets.cli.run_grid import print_groups, print_runs
 from mlops_assets.tracking.exploring.kinds import KINDS
 from mlops_assets.tracking.record import RunRecord
-from mlops_assets.tracking.run_query import RunFields
 from mlops_assets.tracking.where import names_in, parse
 from partitions.errors import MlopsError
 
 if TYPE_CHECKING:
     from mlops_assets.opened_project import OpenedProject
+    from mlops_assets.tracking.run_query import RunFields
 
 IN_A_TABLE = 50
 
@@ -67,7 +67,7 @@ def runs(
     p = opened(project)
     keys = _keys(p, subprojects, tag)
     if drawn:
-        wanted = RunFields(kind=kind, status=status, where=where, sort=sort, limit=limit)
+        wanted: RunFields = {"kind": kind, "status": status, "where": where, "sort": sort, "limit": limit}
         draw(p.explore(keys, metric=metric, **wanted), Drawing(plot, tuple(by or ()), out, html))
         return
     as_table = not (as_json or as_csv or parquet)

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 
 from mlops_assets.cli.printing import SHORT_ID, age, filled, print_table
-from mlops_assets.tracking.stage_status import StageStatus
+
+if TYPE_CHECKING:
+    from mlops_assets.tracking.stage_status import StageStatus
 
 SHORT = 8
 WHY = 40
 
 
-def print_stages(stages: Iterable[tuple[str, StageStatus]], metrics: Sequence[str], title: str = "Stages") -> None:
+def print_stages(stages: Iterable["tuple[str, StageStatus]"], metrics: Sequence[str], title: str = "Stages") -> None:
     """A row per subproject and stage in which something serves or that is retrained by itself; nothing without any."""
     told = [(key, status) for key, status in stages if status.deployment or status.cron or status.on_new_data]
     if not told:
@@ -25,7 +27,7 @@ def print_stages(stages: Iterable[tuple[str, StageStatus]], metrics: Sequence[st
     print_table(title, shown, rows, numbers=["age", *metrics, "ago", "in"])
 
 
-def _row(key: str, status: StageStatus, metrics: Sequence[str], now: datetime) -> list[Any]:
+def _row(key: str, status: "StageStatus", metrics: Sequence[str], now: datetime) -> list[Any]:
     serving, last = status.serving, status.last
     left_empty = "undeployed" if status.deployment else "nothing yet"
     return [

@@ -79,3 +79,10 @@ def test_a_code_location_loads_no_storage() -> None:
     loaded = set(ended.stdout.split())
     assert "dagster" in loaded
     assert loaded & (HEAVY | {"sqlalchemy", "alembic"}) == set()
+
+
+def test_the_help_of_the_command_loads_no_dagster() -> None:
+    script = "import sys, mlops_assets.cli.app; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    ended = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert set(ended.stdout.split()) & (HEAVY | {"dagster", "sqlalchemy"}) == set()
