@@ -25,17 +25,29 @@ class Figure(NamedTuple):
         return self.png
 
 
-def canvas(width: float, height: float, columns: int = 1, rows: int = 1) -> "tuple[Canvas, list[Axes]]":
-    """A figure of its own, not pyplot's: nothing to close, nothing shared between threads."""
+def canvas(
+    width: float, height: float, columns: int = 1, rows: int = 1, *, fixed: bool = False
+) -> "tuple[Canvas, list[Axes]]":
+    """A figure of its own, not pyplot's: nothing to close, nothing shared between threads.
+
+    ``fixed``: with room for numbers at its axes and no more; finding out how much the labels need is half of the work.
+    """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure as Canvas
 
-    made = Canvas(figsize=(width, height), layout="constrained")
+    made = Canvas(figsize=(width, height), layout=None if fixed else "constrained")
+    if fixed:
+        made.subplots_adjust(*_margins(width, height), wspace=0.08, hspace=0.5)
     FigureCanvasAgg(made)
     axes = [made.add_subplot(rows, columns, position + 1) for position in range(columns * rows)]
     for axis in axes:
         axis.spines[["top", "right"]].set_visible(False)
     return made, axes
+
+
+def _margins(width: float, height: float) -> tuple[float, float, float, float]:
+    """Left, bottom, right and top of the axes, with 0.9, 0.55, 0.2 and 0.35 inches around them."""
+    return 0.9 / width, 0.55 / height, 1 - 0.2 / width, 1 - 0.35 / height
 
 
 def png(made: "Canvas", dpi: int = 100) -> bytes:

@@ -26,7 +26,7 @@ GOOD_LOW, GOOD_HIGH = "viridis", "viridis_r"
 
 def history(points: Points) -> bytes:
     """The value of each configuration in the order they were run, with its noise, and the best so far."""
-    made, (axes,) = canvas(8.0, 3.8)
+    made, (axes,) = canvas(8.0, 3.8, fixed=True)
     places = range(1, len(points.values) + 1)
     errors = [evaluation.standard_error or 0.0 for evaluation in points.evaluations]
     if any(errors):
@@ -57,7 +57,7 @@ def slices(points: Points, names: Sequence[str]) -> bytes:
     shown = list(names)[:MOST_PANELS]
     columns = min(COLUMNS, len(shown))
     rows = math.ceil(len(shown) / columns)
-    made, panels = canvas(3.6 * columns, 2.9 * rows, columns, rows)
+    made, panels = canvas(3.6 * columns, 2.9 * rows, columns, rows, fixed=True)
     when = list(range(len(points.values)))
     for place, (axes, name) in enumerate(zip(panels, shown, strict=False)):
         x, choices = points.places(name)
