@@ -1,19 +1,14 @@
 """The web server and the daemon as a person starts them: a backfill launched and read as the UI does, and its page."""
 
-import json
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.end_to_end.conftest import ProjectFolder
+from tests.end_to_end.web_servers import WebServer, serving, wait_for
 
 KEYS = ["s0", "s1", "s2", "s3", "s4", "s5"]
 TROUBLES = {"s1": "fit", "s4": "ingest"}
@@ -39,66 +34,14 @@ ASSETS = """{ assetNodes { assetKey { path }
   assetChecksOrError { ... on AssetChecks { checks { name } } } } }"""
 
 
-class WebServer:
-    """What the UI asks of the web server."""
-
-    def __init__(self, port: int) -> None:
-        self.address = f"http://127.0.0.1:{port}"
-
-    def ask(self, query: str, **variables: object) -> Any:
-        body = json.dumps({"query": query, "variables": variables}).encode()
-        request = urllib.request.Request(f"{self.address}/graphql", body, {"Content-Type": "application/json"})
-        with urllib.request.urlopen(request, timeout=60) as response:
-            answer = json.load(response)
-        assert "errors" not in answer, answer
-        return answer["data"]
-
-    def answers(self) -> bool:
-        try:
-            return bool(self.ask("{ version }"))
-        except OSError:
-            return False
-
-
-def wait_for(reached: Callable[[], bool], seconds: float, what: str) -> None:
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end, f"{what}: not within {seconds} s"
-        time.sleep(0.5)
-
-
 @pytest.fixture
 def server(folder: ProjectFolder) -> Iterator[WebServer]:
-    """A web server and a daemon of the project ``lines``; both end, by their process, with the test."""
+    """Those of the project ``lines``."""
     folder.declare({key: float(number + 1) for number, key in enumerate(KEYS)}, TROUBLES)
     folder.settings["MLOPS_BACKEND"] = "processes"
     folder.mlops("apply", "--yes")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    served = ["-m", "dagster_webserver", "-w", "workspace.yaml", "-h", "127.0.0.1", "-p", str(port)]
-    commands = {"server": served, "daemon": ["-m", "dagster._daemon", "run", "-w", "workspace.yaml"]}
-    started: list[subprocess.Popen[bytes]] = []
-    try:
-        for name, command in commands.items():
-            with (folder.path / f"{name}.log").open("wb") as log:
-                started.append(
-                    subprocess.Popen(
-                        [sys.executable, *command], cwd=folder.path, env=folder.environment, stdout=log, stderr=log
-                    )
-                )
-        web = WebServer(port)
-        wait_for(web.answers, 90, "the web server answers")
+    with serving(folder) as web:
         yield web
-    finally:
-        for process in started:
-            process.terminate()
-        for process in started:
-            try:
-                process.wait(30)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
 
 
 def test_a_backfill_from_the_ui_is_one_run_and_shows_what_failed(
