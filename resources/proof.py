@@ -14,6 +14,7 @@ from resources.artifacts import ArtifactStore
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
+    import pyarrow as pa
 
 # What results hold of a row beside what was predicted.
 ABOUT_THE_ROW = ("key", "split", "fold", "truth")
@@ -77,25 +78,35 @@ def stored_test_rows(question: Question) -> "tuple[pd.DataFrame, pd.DataFrame]":
     Raises MlopsError where they are not there any more, and where there are none.
     """
     from resources.datasets import DatasetStore
-    from resources.parquet import decode
+    from resources.parquet import decode_table, from_table, rows_of
 
-    results = decode(question.store.get(question.results))
+    results = decode_table(question.store.get(question.results))
+    tested = results.take([n for n, split in enumerate(results.column("split").to_pylist()) if split == "test"])
+    if not len(tested):
+        raise ArtifactError(f"run {question.run_id} has no test rows in its results: there is nothing to compare")
     # Nothing is hashed here, so no secret is needed.
     snapshot = DatasetStore(question.store, b"").find(question.owner, question.data_version)
     # Reading checks the digest of the file; that the file is this data version was checked when it was written.
-    data = decode(question.store.get(snapshot.artifact))
-    tested = results.loc[[split == "test" for split in results["split"].tolist()]].reset_index(drop=True)
-    places = {key: place for place, key in enumerate(data[snapshot.key].tolist())}
+    data = decode_table(question.store.get(snapshot.artifact))
+    places = {key: place for place, key in enumerate(_values(data, snapshot.key))}
     try:
-        found = [places[key] for key in tested["key"].tolist()]
+        found = [places[key] for key in _values(tested, "key")]
     except KeyError as error:
         raise ArtifactError(
             f"run {question.run_id}: row {error} of its results is not in data version {snapshot.data_version}"
         ) from error
-    if not found:
-        raise ArtifactError(f"run {question.run_id} has no test rows in its results: there is nothing to compare")
-    predictions = [name for name in tested.columns if name not in ABOUT_THE_ROW]
-    return data.iloc[found].reset_index(drop=True), tested[predictions]
+    predictions = [name for name in tested.column_names if name not in ABOUT_THE_ROW]
+    return rows_of(data, found), from_table(tested.select(predictions))
+
+
+def _values(table: "pa.Table", column: str) -> list[Any]:
+    """Without a frame of pandas where that is not needed: it costs more than the values themselves."""
+    from resources.parquet import from_table, is_as_stored
+
+    if is_as_stored(table, column):
+        values: list[Any] = table.column(column).to_pylist()
+        return values
+    return from_table(table.select([column]))[column].tolist()
 
 
 def _spread(rows: "pd.DataFrame", most: int) -> "pd.DataFrame":
