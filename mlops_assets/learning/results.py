@@ -13,11 +13,14 @@ def rows_with_results(data: "pd.DataFrame", key: str, results: "pd.DataFrame", s
     """
     import pandas as pd
 
-    part = results.loc[[name == split for name in results["split"].tolist()]]
+    of_split = [place for place, name in enumerate(results["split"].tolist()) if name == split]
     places = {name: place for place, name in enumerate(data[key].tolist())}
-    rows = data.iloc[[places[name] for name in part["key"].tolist()]].reset_index(drop=True)
-    outcome = part[[name for name in part.columns if name not in ("key", "split", "fold")]].reset_index(drop=True)
-    if outcome.columns.intersection(rows.columns).empty:
-        # In one go: every column that is added by itself makes the names anew.
-        return pd.concat([rows, outcome], axis="columns")
-    return rows.assign(**{str(name): outcome[name].array for name in outcome.columns})
+    keys = results["key"].array.take(of_split).tolist()
+    rows = data.take([places[name] for name in keys]).reset_index(drop=True)
+    # Column by column: pandas takes longer over the names of a small frame than over its values.
+    outcome = {
+        str(name): results[name].array.take(of_split) for name in results if name not in ("key", "split", "fold")
+    }
+    if outcome.keys().isdisjoint(rows.columns):
+        return pd.concat([rows, pd.DataFrame(outcome)], axis="columns")
+    return rows.assign(**outcome)
