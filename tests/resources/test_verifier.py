@@ -384,7 +384,7 @@ PARENT = """
 import time
 from resources.verifier import Verifier
 with Verifier() as verifier:
-    print(verifier.pid, flush=True)
+    print(verifier.pid, verifier._desk[0], flush=True)
     time.sleep(600)
 """
 
@@ -392,15 +392,17 @@ with Verifier() as verifier:
 def test_it_ends_with_the_process_that_started_it_also_by_kill() -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
-    process = int(parent.stdout.readline())
+    process, desk = parent.stdout.readline().split()
+    assert Path(desk).exists()
     parent.kill()
     parent.wait()
     parent.stdout.close()
     for _ in range(200):
-        if not alive(process):
+        if not alive(int(process)):
             break
         time.sleep(0.1)
-    assert not alive(process)
+    assert not alive(int(process))
+    assert not Path(desk).exists()
 
 
 def alive(process: int) -> bool:
