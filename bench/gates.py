@@ -5,9 +5,9 @@
 "gates": the eight gates that the example declares, on a model with that many test rows and a champion trained on
 older flights; the floor is the champion's predict of the same rows. "without predict" takes the calls of predict (the
 champion's, and the one that is timed) off that time. "parity" is a model proven in the process that has only the store,
-once that process is warm; the floor is loading the model's file and predicting the same rows in this process. "parity,
-first model" includes the start of the process and its imports. Every value is the median of several calls; "cpu" is the
-processor time of the same work, which a busy machine does not lengthen.
+once that process is warm; the floor is reading the dataset and the results, loading the model's file and predicting the
+same rows in this process. "parity, first model" includes the start of the process and its imports. Every value is the
+median of several calls; "cpu" is the processor time of the same work, which a busy machine does not lengthen.
 """
 
 import argparse
@@ -46,14 +46,14 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Trained:
-    """A model and its champion as runs leave them, with the model's files in a store."""
+    """A model and its champion as runs leave them, with the model's files, data and results in a store."""
 
     judged: Any
     champion: Any
     store: Any
-    model: Any
+    question: Any
     rows: Any
-    expected: Any
+    read: Any
 
     @classmethod
     def of(cls, test_rows: int, folder: Path) -> "Trained":
@@ -62,7 +62,11 @@ class Trained:
         from mlops_assets.quality.gates import Champion, Judged
         from projects.flight_delays.pipeline import CarrierConfig, FlightDelays, Params
         from resources.artifacts import ArtifactStore
+        from resources.datasets import DatasetStore
         from resources.models import dump_model
+        from resources.parquet import encode
+        from resources.proof import Question
+        from resources.verifier import PARITY_ROWS
 
         pipeline, config, params = FlightDelays(), CarrierConfig(carrier="UA"), Params()
         flights = pipeline.ingest(config, None).drop(columns=["tailnum"]).sort_values("time_hour")
@@ -86,15 +90,20 @@ class Trained:
         )
         old_model = results[1].model
         champion = Champion("champion", old_model, lambda given: pipeline.predict(old_model, given), frozenset(trained))
-        some = rows.head(1000)
-        given = some.drop(columns=["truth", "prediction"])
-        return cls(judged, champion, store, store.put(files[0], ".model"), given, some[["prediction"]])
+        snapshot, _ = DatasetStore(store, b"").snapshot(new, pipeline.schema, "flight_delays/UA")
+        stored = [
+            store.put(file, kind).uri for file, kind in ((files[0], ".model"), (encode(results[0].results), ".parquet"))
+        ]
+        question = Question(store, "flight_delays/UA", "run", snapshot.data_version, *stored, PARITY_ROWS)
+        given = rows.head(PARITY_ROWS).drop(columns=["truth", "prediction"])
+        return cls(judged, champion, store, question, given, (snapshot.artifact, stored[1]))
 
 
 def measure(trained: Trained, rows: int, times: int) -> None:
     from mlops_assets.quality.gates import judge
     from projects.flight_delays.project import project
     from resources.models import load_model
+    from resources.parquet import decode
     from resources.verifier import Verifier
 
     judged = replace(trained.judged, champion=trained.champion)
@@ -110,15 +119,17 @@ def measure(trained: Trained, rows: int, times: int) -> None:
     report(f"{len(project.gates)} gates, {rows} test rows, without predict, cpu", own)
 
     def here() -> None:
-        load_model(trained.store.get(trained.model)).predict(trained.rows.drop(columns=["arr_delay"]))
+        for artifact in trained.read:
+            decode(trained.store.get(artifact))
+        load_model(trained.store.get(trained.question.model)).predict(trained.rows.drop(columns=["arr_delay"]))
 
     here()
     floor = median(here, times)
     began = perf_counter()
-    with Verifier(trained.store) as verifier:
+    with Verifier() as verifier:
 
         def prove() -> None:
-            parity = verifier.verify(trained.model, trained.rows, trained.expected)
+            parity = verifier.verify(trained.question)
             assert parity.identical, parity.reason
 
         prove()

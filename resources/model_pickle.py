@@ -269,4 +269,5 @@ def _imported_of(package: str) -> list[str]:
     """What ``belongs`` says of each of the thousands of modules, without a call for each."""
     below = f"{package}."
     # A copy, made in one go: another thread may import meanwhile.
-    return [name for name in list(sys.modules) if name == package or name.startswith(below)]
+    found = [name for name in list(sys.modules) if name.startswith(package)]
+    return [name for name in found if name == package or name.startswith(below)]

@@ -63,6 +63,14 @@ def decode(data: bytes) -> "pd.DataFrame":
     return from_table(decode_table(data))
 
 
+def decode_columns(data: bytes, names: list[str]) -> "pd.DataFrame":
+    """Some columns of the frame that ``encode`` was given, each as ``decode`` returns it; the others are not read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    return from_table(pq.ParquetFile(pa.BufferReader(data)).read(columns=names, use_threads=False))
+
+
 def to_table(frame: "pd.DataFrame") -> "pa.Table":
     """``frame`` as an Arrow table without dictionaries: categories and types are described in its metadata.
 
@@ -92,14 +100,17 @@ def to_table(frame: "pd.DataFrame") -> "pa.Table":
 
 
 def from_table(table: "pa.Table") -> "pd.DataFrame":
-    """The frame that ``to_table`` was given."""
+    """The frame that ``to_table`` was given; of a table with some of its columns, these."""
     import pandas as pd
     import pyarrow as pa
     import pyarrow.compute as pc
 
     about = json.loads((table.schema.metadata or {}).get(METADATA, b'{"categories": {}, "dtypes": {}}'))
+    there = set(table.column_names)
     categories: dict[str, pd.CategoricalDtype] = {}
     for name, described in about["categories"].items():
+        if name not in there:
+            continue
         labels = _from_text(described["labels"])
         index = pd.Index(labels.to_pandas()["category"]).rename(None)
         categories[name] = pd.CategoricalDtype(index, described["ordered"])
@@ -111,8 +122,31 @@ def from_table(table: "pa.Table") -> "pd.DataFrame":
     for name, dtype in categories.items():
         frame[name] = pd.Categorical.from_codes(frame[name].to_numpy(), dtype=dtype)
     # Parquet knows no time in seconds.
-    changed = {name: dtype for name, dtype in about["dtypes"].items() if str(frame[name].dtype) != dtype}
+    now = dict(zip(table.column_names, frame.dtypes.tolist(), strict=True))
+    changed = {name: dtype for name, dtype in about["dtypes"].items() if name in there and str(now[name]) != dtype}
     return frame.astype(changed) if changed else frame
+
+
+def rows_of(table: "pa.Table", places: list[int]) -> "pd.DataFrame":
+    """Some rows of ``from_table(table)``, with an index from 0, as if all had been made and these taken of them."""
+    if all(_is_same_alone(column) for column in table.columns):
+        return from_table(table.take(places))
+    return from_table(table).iloc[places].reset_index(drop=True)
+
+
+def _is_same_alone(column: "pa.ChunkedArray") -> bool:
+    """Whether pandas gives the values of a column the same type whether or not missing ones are among them."""
+    import pyarrow as pa
+
+    types = pa.types
+    kept = (types.is_floating, types.is_string, types.is_large_string, types.is_timestamp)
+    return column.null_count == 0 or any(is_one(column.type) for is_one in kept)
+
+
+def is_as_stored(table: "pa.Table", name: str) -> bool:
+    """Whether a column's values in the table are the frame's, and not numbers that stand for categories."""
+    about = json.loads((table.schema.metadata or {}).get(METADATA, b"{}"))
+    return name not in about.get("categories", {})
 
 
 def _to_text(table: "pa.Table") -> str:

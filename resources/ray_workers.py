@@ -1,26 +1,24 @@
 """Workers that are Ray tasks: on a local cluster started when first needed, or on one that runs already."""
 
-import fcntl
 import hashlib
 import io
 import logging
 import os
-import shutil
 import socket
 import sys
-import tempfile
 import threading
 import zipfile
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from time import perf_counter, time
+from time import perf_counter
 from typing import Any
 from urllib.parse import urlsplit
 
 from resources.needs import Needs, Pulled
 from resources.outcomes import ComputeError, Outcome, WorkerError, one_line
+from resources.temporary import new_folder
 from resources.worker import (
     FRAMEWORK_ROOT,
     THREAD_VARIABLES,
@@ -34,7 +32,6 @@ from resources.worker import (
 Place = tuple[str, tuple[str, ...]]  # the framework's own folder, and those that go first on the search path
 
 HEARD_WITHIN = 1.0
-_YOUNG_SECONDS = 600
 _starting = threading.Lock()
 _local = threading.Event()
 _QUIET = {
@@ -249,29 +246,10 @@ def unpacked(code: bytes) -> str:
     Ray kills its workers, so none can clear up after itself: each removes what dead ones left. A worker holds a lock
     on its folder as long as it lives.
     """
-    for left in Path(tempfile.gettempdir()).glob("mlops-code-*"):
-        _remove_if_left(left)
-    folder = tempfile.mkdtemp(prefix="mlops-code-")
-    fcntl.flock(os.open(folder, os.O_RDONLY), fcntl.LOCK_SH)
+    folder, _ = new_folder("mlops-code-")
     with zipfile.ZipFile(io.BytesIO(code)) as archive:
         archive.extractall(folder)
-    return folder
-
-
-def _remove_if_left(folder: Path) -> None:
-    try:
-        if folder.is_symlink() or time() - folder.stat().st_mtime < _YOUNG_SECONDS:
-            return  # so new that its worker may not hold the lock yet
-        descriptor = os.open(folder, os.O_RDONLY)
-    except (FileNotFoundError, PermissionError):
-        return  # another worker was quicker, or it belongs to another user
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(folder, ignore_errors=True)
-    except BlockingIOError:
-        return  # in use
-    finally:
-        os.close(descriptor)
+    return str(folder)
 
 
 def zipped(folder: Path) -> bytes:

@@ -1,14 +1,13 @@
 """Workers that are processes of their own on this machine: another code version, or many items without a cluster."""
 
 import multiprocessing.connection
-import tempfile
 from collections.abc import Callable, Generator, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from resources.needs import Needs, Pulled
 from resources.outcomes import Outcome, WorkerError
+from resources.temporary import held_folder
 from resources.worker import pack
 from resources.worker_process import WorkerProcess
 
@@ -40,8 +39,8 @@ def map_in_processes(
     queue = _Queue(Pulled(items), settings)
     idle: list[WorkerProcess] = []
     busy: list[WorkerProcess] = []
-    with tempfile.TemporaryDirectory(prefix="mlops-work-") as desk:
-        Path(desk, "function").write_bytes(function)
+    with held_folder("mlops-work-") as desk:
+        (desk / "function").write_bytes(function)
         try:
             while True:
                 while (numbered_item := queue.fitting(len(busy))) is not None:
@@ -52,7 +51,7 @@ def map_in_processes(
                         queue.done(numbered_item[0])
                         yield Outcome(numbered_item[0], None, problem, 0.0)
                         continue
-                    busy.append(_reused(idle) or WorkerProcess(Path(desk), settings.folders, settings.threads))
+                    busy.append(_reused(idle) or WorkerProcess(desk, settings.folders, settings.threads))
                     busy[-1].take(numbered_item[0], item)
                 if not busy:
                     return

@@ -1,4 +1,4 @@
-"""One worker process on this machine: started, handed an item, heard, and ended with all that it started."""
+"""One worker process on this machine: started, handed items, heard, and ended with all that it started."""
 
 import contextlib
 import json
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 from time import perf_counter
@@ -29,7 +30,7 @@ serve(desk, json.loads(folders))
 
 
 class WorkerProcess:
-    """One process and the item it has in hand.
+    """One process and the items it has in hand, which it does in the order in which it was given them.
 
     ``desk``: a folder with a packed ``function``, where items and replies are put (see ``resources.worker.serve``).
     ``folders`` go first on its search path, and nothing else of this process's path or PYTHONPATH does. The process
@@ -41,7 +42,7 @@ class WorkerProcess:
         self._desk = desk
         self._ready = False
         self._heard = b""
-        self._index = -1
+        self._in_hand: deque[int] = deque()
         self._since = 0.0
         with tempfile.NamedTemporaryFile(dir=desk, suffix=".log", delete=False) as log:
             self._log = Path(log.name)
@@ -71,14 +72,21 @@ class WorkerProcess:
         return self._process.pid
 
     def take(self, index: int, item: bytes) -> None:
-        """Hand over one item. A process that died meanwhile is noticed when its answer is waited for."""
-        self._index, self._since = index, perf_counter()
+        """Hand over an item. A process that died meanwhile is noticed when its answer is waited for."""
+        if not self._in_hand:
+            self._since = perf_counter()
+        self._in_hand.append(index)
         (self._desk / f"{index}.item").write_bytes(item)
         with contextlib.suppress(BrokenPipeError):
             os.write(self._asks, f"{index}\n".encode())
 
+    @property
+    def answered(self) -> bool:
+        """Whether the answer to the first item in hand has been heard."""
+        return bool(self._in_hand) and f"\n{self._in_hand[0]}\n".encode() in self._heard
+
     def hear(self, news: bool) -> bool:
-        """Read what the process says, if there is ``news``; whether it has answered or died."""
+        """Read what the process says, if there is ``news``; whether it has answered the first item in hand or died."""
         if news:
             said = os.read(self.pipe, 4096)
             self._heard += said
@@ -86,16 +94,19 @@ class WorkerProcess:
         elif not self.lives and not multiprocessing.connection.wait([self.pipe], timeout=0):
             self.died = True
         self._ready = self._ready or self._heard.startswith(b"ready\n")
-        return self.died or self._heard.endswith(f"\n{self._index}\n".encode())
+        return self.died or self.answered
 
     def outcome(self) -> Outcome[Any]:
-        """What became of the item in hand; its files are gone afterwards."""
-        item, reply = (self._desk / f"{self._index}.{kind}" for kind in ("item", "reply"))
-        if self.died:
-            outcome = self._death()
+        """What became of the first item in hand; its files are gone afterwards."""
+        index, answered = self._in_hand[0], self.answered
+        item, reply = (self._desk / f"{index}.{kind}" for kind in ("item", "reply"))
+        if answered:
+            outcome = unpack_outcome(reply.read_bytes(), index)
+            self._heard = b"\n" + self._heard.partition(f"\n{index}\n".encode())[2]
         else:
-            outcome = unpack_outcome(reply.read_bytes(), self._index)
-            self._heard = b"\n"
+            outcome = self._death(index)
+        self._in_hand.popleft()
+        self._since = perf_counter()
         item.unlink()
         reply.unlink(missing_ok=True)
         return outcome
@@ -109,7 +120,7 @@ class WorkerProcess:
             if stream is not None:
                 stream.close()
 
-    def _death(self) -> Outcome[Any]:
+    def _death(self, index: int) -> Outcome[Any]:
         try:
             code = self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:  # it closed its pipe and lives on: of no use any more
@@ -123,4 +134,4 @@ class WorkerProcess:
         message = f"the worker process died ({reason})"
         if code == -signal.SIGKILL:
             message += "; if nobody killed it, the machine ran out of memory"
-        return Outcome(self._index, None, WorkerError(DIED, message, last_words), perf_counter() - self._since)
+        return Outcome(index, None, WorkerError(DIED, message, last_words), perf_counter() - self._since)

@@ -1,7 +1,6 @@
 """From a model that was judged to a deployment: the proof of parity, then the ledger. Of many at once, in one go."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ from mlops_assets.tracking.record import RunRecord
 from partitions.catalogue import SubprojectConfiguration
 from partitions.stage_order import ARCHIVE, is_last, stage_named
 from resources.ledger.deployment import Action, Deployment, LedgerConflict, ModelFile, NewDeployment
-from resources.verifier import Parity
+from resources.proof import Parity
 
 if TYPE_CHECKING:
     from resources.ledger.ledger import Current, Ledger
@@ -84,7 +83,8 @@ class Deciding:
             if stops(candidate.verdicts):
                 decisions[place] = self._decision(candidate, "rejected", said_of_gates(candidate.verdicts))
         left = [place for place in range(len(candidates)) if place not in decisions]
-        for place, proof in zip(left, self._proven([candidates[place].record for place in left]), strict=True):
+        proofs = [self.prove(candidates[place].record) for place in left]
+        for place, proof in zip(left, proofs, strict=True):
             if proof.identical:
                 rows[place] = self._rows(candidates[place], proof)
                 continue
@@ -94,11 +94,6 @@ class Deciding:
         for place, of_one in rows.items():
             decisions[place] = self._answered(candidates[place], [next(answers) for _ in of_one])
         return [decisions[place] for place in range(len(candidates))]
-
-    def _proven(self, records: Sequence[RunRecord]) -> list[Parity]:
-        """While one model predicts in its process, the rows of the next one are read here."""
-        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="parity") as pool:
-            return list(pool.map(self.prove, records))
 
     def _answered(self, candidate: Candidate, answers: "list[Deployment | LedgerConflict]") -> Decision:
         answer, *moved = answers

@@ -14,6 +14,8 @@ from partitions.errors import ArtifactError, MlopsError
 from partitions.values import Value, digest_of
 from resources.artifacts import Artifact, ArtifactStore
 
+FORGOTTEN = "{}"
+
 
 class Attempt(Value):
     """The last run that was done for a stage, kept until it is deployed: what defines it, and the verdicts on it."""
@@ -54,7 +56,7 @@ def remember(way: Way, aim: Aim, plan: RunPlan, record: RunRecord, verdicts: Seq
 
 def forget(artifacts: ArtifactStore, project: str, subproject: str, stage: str) -> None:
     """The run was deployed: from now on the ledger knows it."""
-    artifacts.write_document(f"attempts/{project}/{subproject}/{stage}.json", "{}")
+    artifacts.write_document(f"attempts/{project}/{subproject}/{stage}.json", FORGOTTEN)
 
 
 def judged_record(record: RunRecord, verdicts: tuple[GateVerdict, ...]) -> RunRecord:
@@ -96,10 +98,12 @@ def _last_attempt(store: ArtifactStore, way: Way, aim: Aim) -> Attempt | None:
         text = store.read_document(_path(way, aim.stage))
     except ArtifactError:
         return None
+    if text == FORGOTTEN:
+        return None
     try:
         return Attempt.model_validate_json(text)
     except (ValueError, MlopsError):
-        return None  # forgotten, or of another version of this program
+        return None  # of another version of this program
 
 
 def _path(way: Way, stage: str) -> str:

@@ -4,6 +4,7 @@ measured against.
 Nothing here knows Dagster or where it runs.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,7 @@ from partitions.parameters import bind_config, bind_params, config_type, params_
 from partitions.pipeline import Pipeline
 from resources.artifacts import ArtifactStore
 from resources.datasets import DatasetStore
-from resources.parquet import decode
+from resources.parquet import decode, decode_columns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -137,8 +138,10 @@ def champion_of(store: ArtifactStore, record: RunRecord) -> Champion:
     had, or cannot be loaded here."""
     from resources.models import load_model
 
-    loaded, results = load_model(_stored(store, record, "model")), decode(_stored(store, record, "results"))
-    trained = frozenset(results.loc[results["split"] == "train", "key"].tolist())
+    loaded = load_model(_stored(store, record, "model"))
+    results = decode_columns(_stored(store, record, "results"), ["key", "split"])
+    splits = results["split"].tolist()
+    trained = frozenset(itertools.compress(results["key"].tolist(), [split == "train" for split in splits]))
     predict = _as_it_ran(loaded, record.environment.threads)
     return Champion(record.run_id, loaded.model, predict, trained, record.code_version.digest)
 

@@ -19,7 +19,7 @@ from mlops_assets.assets.launch import Ports
 from mlops_assets.assets.parity import proving
 from mlops_assets.assets.retrain_plan import Code, ReadyVersion, code_of, ready_version
 from mlops_assets.assets.settling import Settling
-from mlops_assets.assets.stream import Stream
+from mlops_assets.assets.stream import Stream, moment_for
 from mlops_assets.assets.way import Aim, Arrived, Origin, Way
 from mlops_assets.tracking.record import RunError
 from mlops_assets.tracking.registry import Registry
@@ -72,10 +72,11 @@ class PromoteWalk:
             )
             tell = self.on_arrival or ignored
             stream: Stream[Arrived] = Stream(
-                lambda some: handle_settled(context, settling.settle(some), progress, tell)
+                lambda some: handle_settled(context, settling.settle(some), progress, tell), moment_for(progress.total)
             )
             with stream:
                 for arrived in promotion.arrivals():
+                    prove.foresee(arrived)
                     stream.put(arrived)
         raise_if_failed(progress)
 

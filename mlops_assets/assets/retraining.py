@@ -22,7 +22,7 @@ from mlops_assets.assets.parity import proving
 from mlops_assets.assets.recording import died
 from mlops_assets.assets.retrain_plan import Group, RetrainPlan, RetrainRequest, plan_retraining, retraining_of
 from mlops_assets.assets.settling import Also, Settling, nothing_more
-from mlops_assets.assets.stream import Stream
+from mlops_assets.assets.stream import Stream, moment_for
 from mlops_assets.assets.travel import travel
 from mlops_assets.assets.way import Arrived, Way
 from mlops_assets.tracking.record import RunError, now
@@ -129,10 +129,11 @@ class RetrainWalk:
             )
             tell = self.on_arrival or ignored
             stream: Stream[Arrived] = Stream(
-                lambda some: handle_settled(context, settling.settle(some), progress, tell)
+                lambda some: handle_settled(context, settling.settle(some), progress, tell), moment_for(progress.total)
             )
             with stream:
                 for arrived in under_way.arrivals():
+                    prove.foresee(arrived)
                     stream.put(arrived)
 
     def _left(self, context: Any, ports: Ports, keys: list[str]) -> list[str]:

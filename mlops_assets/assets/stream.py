@@ -10,20 +10,29 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 MOMENT = 0.25
+# For many items whose batches cost more by the batch (transactions, flushes to disk) than by the item.
+UNHURRIED = 1.0
+MANY = 50
 LARGEST = 200
 WAITING = 1000
 
 
+def moment_for(total: int) -> float:
+    """How long the first of a batch waits for others: longer where there are many."""
+    return UNHURRIED if total > MANY else MOMENT
+
+
 class Stream(Generic[T]):
-    """Hands what is ``put`` to ``handle``, in order, from one thread: all that came within a moment is one batch.
+    """Hands what is ``put`` to ``handle``, in order, from one thread: all that came within ``moment`` is one batch.
 
     A batch holds at most 200 items; whoever puts waits while 1,000 are not handled yet, so that memory stays bounded.
     What ``handle`` raises is raised again by the next ``put``, or when the stream closes; later items are not handled
     then. Closing, also because of an error outside, handles what was put before.
     """
 
-    def __init__(self, handle: Callable[[list[T]], None]) -> None:
+    def __init__(self, handle: Callable[[list[T]], None], moment: float = MOMENT) -> None:
         self._handle = handle
+        self._moment = moment
         self._items: queue.Queue[T | None] = queue.Queue(WAITING)
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name="stream", daemon=True)
@@ -65,7 +74,7 @@ class Stream(Generic[T]):
         if first is None:
             return [], True
         batch = [first]
-        end = monotonic() + MOMENT
+        end = monotonic() + self._moment
         while len(batch) < LARGEST:
             try:
                 item = self._items.get(timeout=max(0.0, end - monotonic()))

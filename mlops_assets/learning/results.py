@@ -12,11 +12,19 @@ def rows_with_results(data: "pd.DataFrame", key: str, results: "pd.DataFrame", s
 
     In the order of ``results``, with an index from 0. Raises KeyError for results of rows that are not in ``data``.
     """
-    part = results[results["split"] == split]
+    import pandas as pd
+
+    of_split = [place for place, name in enumerate(results["split"].tolist()) if name == split]
     places = {name: place for place, name in enumerate(data[key].tolist())}
-    rows = data.iloc[[places[name] for name in part["key"].tolist()]].reset_index(drop=True)
-    outcome = part.drop(columns=["key", "split", "fold"])
-    return rows.assign(**{str(name): outcome[name].array for name in outcome.columns})
+    keys = results["key"].array.take(of_split).tolist()
+    rows = data.take([places[name] for name in keys]).reset_index(drop=True)
+    # Column by column: pandas takes longer over the names of a small frame than over its values.
+    outcome = {
+        str(name): results[name].array.take(of_split) for name in results if name not in ("key", "split", "fold")
+    }
+    if outcome.keys().isdisjoint(rows.columns):
+        return pd.concat([rows, pd.DataFrame(outcome)], axis="columns")
+    return rows.assign(**outcome)
 
 
 def joined(parts: "Sequence[pd.Series[Any]]") -> Any:

@@ -136,9 +136,12 @@ class Case:
         what = f"predict of the champion (run {champion.run_id})"
         predicted = asked(what, lambda: champion.predict(given.copy(deep=False)))
         task = self.judged.pipeline.schema.task
-        theirs = _checked(predicted, given, what)[result_columns(predicted, task)]
-        champions = rows.drop(columns=self._own_results)
-        champions = champions.assign(**{str(name): theirs[name].array for name in theirs.columns})
+        theirs = _checked(predicted, given, what)
+        made = result_columns(theirs, task)
+        # Of the model's own results none may stay; what both have is replaced where it stands, which costs less.
+        left = [name for name in self._own_results if name not in made]
+        champions = rows.drop(columns=left) if left else rows
+        champions = champions.assign(**{name: theirs[name].array for name in made})
         return Contest(rows, champions, total - len(fresh))
 
     def _in(self, values: Mapping[str, float], metric: str, what: str) -> float:

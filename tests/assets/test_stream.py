@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from mlops_assets.assets.stream import LARGEST, WAITING, Stream
+from mlops_assets.assets.stream import LARGEST, MANY, WAITING, Stream, moment_for
 
 
 def test_everything_is_handled_in_order_and_at_the_latest_on_closing() -> None:
@@ -40,6 +40,16 @@ def test_a_single_item_does_not_wait_for_more() -> None:
     with Stream[int](lambda batch: handled.set()) as stream:
         stream.put(1)
         assert handled.wait(10)
+
+
+def test_of_many_a_batch_is_what_came_within_a_longer_moment() -> None:
+    batches: list[list[int]] = []
+    with Stream[int](batches.append, moment=30.0) as stream:
+        for number in range(3):
+            stream.put(number)
+            time.sleep(0.3)
+    assert batches == [[0, 1, 2]]
+    assert moment_for(MANY) < moment_for(MANY + 1) <= 1.0
 
 
 def test_an_error_comes_back_and_nothing_later_is_handled() -> None:

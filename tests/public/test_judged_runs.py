@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from mlops_assets.assets.judging import Rejudging, champion_of, judge_again
-from mlops_assets.assets.parity import prove_run, proving, stored_test_rows
+from mlops_assets.assets.parity import proving
 from mlops_assets.assets.way import Aim, Arrived, Origin, Way
 from mlops_assets.opened_project import OpenedProject
 from mlops_assets.quality.verdicts import GateVerdict
-from mlops_assets.tracking.record import RunRecord
+from mlops_assets.tracking.record import RunError, RunRecord
 from partitions.errors import ArtifactError
 from partitions.gates import (
     BetterThanBaseline,
@@ -24,10 +24,8 @@ from partitions.gates import (
     StableOverSeeds,
     Threshold,
 )
-from resources.artifacts import ArtifactStore
 from resources.compute import Compute, Environment
-from resources.datasets import DatasetStore
-from resources.verifier import Verifier
+from resources.proof import Question, stored_test_rows
 from tests.end_to_end.conftest import PIPELINE
 from tests.public.conftest import opened
 
@@ -183,13 +181,27 @@ def test_of_many_test_rows_some_are_taken_from_all_over_them(folder: Path, monke
     monkeypatch.setattr("mlops_assets.assets.parity.PARITY_ROWS", 7)
     p = opened(folder)
     (record,) = p.run("a", seed=1)
-    store = DatasetStore(ArtifactStore(p.home.artifacts_url), p.home.secret())
-    rows, expected = stored_test_rows(store, record)
+    results, model = (record.artifacts[name].uri for name in ("results", "model"))
+    question = Question(p.artifacts, record.where, record.run_id, record.data_version or "", model, results, 7)
+    rows, expected = stored_test_rows(question)
     tested = p.state(record.run_id).test
     assert rows["row"].tolist() == tested["row"].tolist()
+    assert expected["prediction"].tolist() == tested["prediction"].tolist()
     assert list(expected.columns) == ["prediction"]
-    with Verifier(store.artifacts) as verifier:
-        assert prove_run(verifier, store, record).rows == 7
+    with proving(p._ports()) as prove:
+        assert prove(record).rows == 7
+
+
+def test_runs_are_proven_ahead_while_others_are_on_their_way(folder: Path) -> None:
+    p = opened(folder)
+    records = p.run(["a", "b"], seed=1)
+    gone = records[0].model_copy(update={"run_id": "gone", "status": "failed", "artifacts": {}})
+    with proving(p._ports()) as prove:
+        for record in (*records, gone):
+            prove.foresee(Arrived(record.subproject, records=(record,)))
+        prove.foresee(Arrived("c", error=RunError(message="it failed")))
+        found = [prove(record) for record in (gone, *records, records[0])]
+    assert [parity.identical for parity in found] == [False, True, True, True]
 
 
 def test_a_model_that_sums_over_all_rows_at_once_is_asked_for_all_of_them(
