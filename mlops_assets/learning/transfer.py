@@ -22,7 +22,7 @@ Offer = tuple[str, list[Parameters]]
 
 @dataclass(frozen=True)
 class Sibling:
-    """What is known of another subproject. chosen: what a person considers best of it, if anyone does."""
+    """What is known of another subproject. chosen: what is considered best of it, if anything was chosen."""
 
     tags: Mapping[str, str]
     evaluations: Sequence[Evaluation]

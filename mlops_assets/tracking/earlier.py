@@ -193,9 +193,7 @@ def _same_subproject(asked: Asked, one: Evaluation) -> bool:
 
 
 def _chosen(chosen: Mapping[str, BestConfiguration], key: str) -> Mapping[str, Any] | None:
-    """What a person chose. A rule's choice does not travel: it may be the simplest within the noise of there, and where
-    only such are tried, each search chooses the simplest of the simplest."""
-    return chosen[key].parameters if key in chosen and chosen[key].source == "person" else None
+    return chosen[key].parameters if key in chosen else None
 
 
 def _siblings(
