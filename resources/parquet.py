@@ -129,8 +129,10 @@ def from_table(table: "pa.Table") -> "pd.DataFrame":
 
 def rows_of(table: "pa.Table", places: list[int]) -> "pd.DataFrame":
     """Some rows of ``from_table(table)``, with an index from 0, as if all had been made and these taken of them."""
+    import pyarrow as pa
+
     if all(_is_same_alone(column) for column in table.columns):
-        return from_table(table.take(places))
+        return from_table(table.take(pa.array(places, type=pa.int64())))
     return from_table(table).iloc[places].reset_index(drop=True)
 
 

@@ -81,9 +81,10 @@ def stored_test_rows(question: Question) -> "tuple[pd.DataFrame, pd.DataFrame]":
     from resources.parquet import decode_table, from_table, rows_of
 
     results = decode_table(question.store.get(question.results))
-    tested = results.take([n for n, split in enumerate(results.column("split").to_pylist()) if split == "test"])
-    if not len(tested):
+    of_test = [place for place, split in enumerate(results.column("split").to_pylist()) if split == "test"]
+    if not of_test:
         raise ArtifactError(f"run {question.run_id} has no test rows in its results: there is nothing to compare")
+    tested = results.take(of_test)
     # Nothing is hashed here, so no secret is needed.
     snapshot = DatasetStore(question.store, b"").find(question.owner, question.data_version)
     # Reading checks the digest of the file; that the file is this data version was checked when it was written.

@@ -130,20 +130,28 @@ def serve(desk: str, folders: Sequence[str]) -> None:
     faulthandler.enable()
     search_first(folders)
     indices: queue.SimpleQueue[int] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(asked, indices, desk), daemon=True).start()
-    os.write(told, b"ready\n")
     function = Path(desk, "function").read_bytes()
-    while True:
-        index = indices.get()
-        os.ftruncate(2, 0)  # what earlier items printed explains nothing about this one
-        reply = answer(function, index, Path(desk, f"{index}.item").read_bytes())
-        Path(desk, f"{index}.reply").write_bytes(reply)
-        os.write(told, f"{index}\n".encode())
+    gone = threading.Event()
+    listener = threading.Thread(target=_listen, args=(asked, indices, desk, gone), daemon=True)
+    listener.start()
+    try:
+        os.write(told, b"ready\n")
+        while True:
+            index = indices.get()
+            os.ftruncate(2, 0)  # what earlier items printed explains nothing about this one
+            reply = answer(function, index, Path(desk, f"{index}.item").read_bytes())
+            Path(desk, f"{index}.reply").write_bytes(reply)
+            os.write(told, f"{index}\n".encode())
+    except OSError as error:
+        if gone.is_set() or isinstance(error, BrokenPipeError):
+            listener.join()  # whoever started this is gone: the listener clears up, and ends all
+        raise
 
 
-def _listen(asked: Iterable[str], indices: "queue.SimpleQueue[int]", desk: str) -> None:
+def _listen(asked: Iterable[str], indices: "queue.SimpleQueue[int]", desk: str, gone: threading.Event) -> None:
     for line in asked:
         indices.put(int(line))
+    gone.set()
     shutil.rmtree(desk, ignore_errors=True)
     if os.getpgid(0) == os.getpid():
         os.killpg(0, signal.SIGKILL)

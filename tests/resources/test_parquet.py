@@ -30,7 +30,7 @@ FRAME = pd.DataFrame(
 
 
 @pytest.mark.parametrize("name", [None, *FRAME.columns])
-@pytest.mark.parametrize("places", [[4, 0], [2, 3, 2], [1], [0, 1, 2, 3, 4]])
+@pytest.mark.parametrize("places", [[4, 0], [2, 3, 2], [1], [0, 1, 2, 3, 4], []])
 def test_some_rows_are_as_in_the_whole_frame(name: str | None, places: list[int]) -> None:
     data = encode(FRAME if name is None else FRAME[["key", name] if name != "key" else ["key"]])
     expected = decode(data).iloc[places].reset_index(drop=True)
