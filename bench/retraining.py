@@ -93,12 +93,11 @@ def deployers(number: int, folder: Path, short: bool) -> None:
     total = 160 if short else 1000
     url = f"sqlite:///{folder}/ledger.db"
     script = "from retraining import append_some; append_some"
-    command = [sys.executable, "-c", f"{script}({url!r}, {total // DEPLOYERS})"]
+    shares = [total // DEPLOYERS + (number < total % DEPLOYERS) for number in range(DEPLOYERS)]
+    commands = [[sys.executable, "-c", f"{script}({url!r}, {share})"] for share in shares]
     environment = {**os.environ, "PYTHONPATH": str(BENCH)}
     pipe = subprocess.PIPE
-    processes = [
-        subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) for _ in range(DEPLOYERS)
-    ]
+    processes = [subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True) for command in commands]
     for process in processes:
         assert process.stdout is not None and process.stdout.readline() == "ready\n"
     began = perf_counter()
