@@ -3,6 +3,9 @@
 A schedule names times of day on the clock of its zone. A time that the clock leaps over (spring) fires when the clock
 arrives; a time that it shows twice (autumn) fires the first time. A schedule of every minute or every hour goes by
 elapsed time, as cron does.
+
+On Lord Howe Island, where the clock is set by half an hour, cronsim is off by that for some schedules with a wildcard
+in the night and day after.
 """
 
 from collections.abc import Callable, Hashable, Mapping

@@ -127,7 +127,8 @@ def test_what_is_no_schedule_cannot_be_declared(cron: str) -> None:
         Cron(cron)
 
 
-ZONES = ["UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata", "America/Sao_Paulo"]
+# Not Australia/Lord_Howe: about the shift of half an hour there, cronsim forgets times of a schedule such as * 0 * * *.
+ZONES = ["UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "America/Sao_Paulo"]
 minutes = st.one_of(st.just("*"), st.integers(0, 59).map(str), st.sampled_from(["*/15", "0,30"]))
 hours = st.one_of(st.just("*"), st.integers(0, 23).map(str), st.sampled_from(["*/6", "1-3", "1,2"]))
 days = st.sampled_from(["*", "*", "1", "15", "L"])
