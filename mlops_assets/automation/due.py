@@ -1,14 +1,11 @@
 """Which schedules are due: pure, so that any moment, zone and outage can be asked about.
 
 A schedule names times of day on the clock of its zone. A time that the clock leaps over (spring) fires when the clock
-arrives; a time that it shows twice (autumn) fires the first time. A schedule of every minute or every hour goes by
-elapsed time, as cron does.
-
-On Lord Howe Island, where the clock is set by half an hour, cronsim is off by that for some schedules with a wildcard
-in the night and day after.
+arrives; a time that it shows twice (autumn) fires the first time. A schedule with a wildcard for its minutes or hours
+fires whenever the clock shows it, as cron does: every hour and every minute go by elapsed time.
 """
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
@@ -20,7 +17,7 @@ from partitions.stages import Cron
 
 Key = tuple[str, str]
 K = TypeVar("K", bound=Hashable)
-SECOND = timedelta(seconds=1)
+NOTHING, SECOND, MINUTE = timedelta(0), timedelta(seconds=1), timedelta(minutes=1)
 # No zone sets its clock further than this in one step, but for those that have moved across the date line.
 LEAP = timedelta(hours=3)
 
@@ -53,23 +50,57 @@ def next_times(schedules: Mapping[K, Cron], now: datetime) -> dict[K, datetime |
 def last_time(cron: Cron, now: datetime) -> datetime | None:
     """The last time at or before ``now`` at which the schedule fires, in UTC."""
     whole = now.astimezone(UTC).replace(microsecond=0)
-    # cronsim counts a shifted hour by what the clock shows, which does not say in which of two equal hours ``now``
-    # lies: where the clock is set about now, start beyond that and look at real time.
-    start = whole + (LEAP if _clock_is_set(cron, whole) else SECOND)
-    for moment in CronSim(cron.expression, _local(cron, start), reverse=True):
-        if (at := moment.astimezone(UTC)) <= whole:
-            return at
-    return None
+    passed = (
+        [at for at in times if at <= whole] for times in _by_the_clock(cron, whole + _margin(cron, whole, SECOND), -1)
+    )
+    return next((max(times) for times in passed if times), None)
 
 
 def next_time(cron: Cron, now: datetime) -> datetime | None:
     """The first time after ``now`` at which the schedule fires, in UTC."""
     whole = now.astimezone(UTC).replace(microsecond=0)
-    start = whole - LEAP if _clock_is_set(cron, whole) else whole
-    for moment in CronSim(cron.expression, _local(cron, start)):
-        if (at := moment.astimezone(UTC)) > whole:
-            return at
-    return None
+    coming = (
+        [at for at in times if at > whole] for times in _by_the_clock(cron, whole - _margin(cron, whole, NOTHING), 1)
+    )
+    return next((min(times) for times in coming if times), None)
+
+
+def _by_the_clock(cron: Cron, start: datetime, direction: int) -> Iterator[list[datetime]]:
+    """What the clock shows when the schedule fires, from ``start`` on, forwards or backwards, as moments in UTC.
+
+    cronsim is asked about the clock alone: in zones that set it by half an hour it loses times. Moments that need not
+    be in the order of what the clock shows, because it is set about them, come together.
+    """
+    walls = CronSim(cron.expression, _local(cron, start).replace(tzinfo=None), reverse=direction < 0)
+    together: list[datetime] = []
+    until = None
+    for wall in walls:
+        if until is not None and (wall - until) * direction > NOTHING:
+            yield together
+            together, until = [], None
+        moments = _moments(cron, wall)
+        together += moments
+        if until is None and not any(_clock_is_set(cron, at) for at in moments):
+            yield together
+            together = []
+        elif until is None:
+            until = wall + LEAP * direction
+    yield together
+
+
+def _moments(cron: Cron, wall: datetime) -> list[datetime]:
+    """When the clock shows ``wall`` and the schedule fires."""
+    if cron.timezone == "UTC":
+        return [wall.replace(tzinfo=UTC)]
+    shown = [wall.replace(tzinfo=ZoneInfo(cron.timezone), fold=fold) for fold in (0, 1)]
+    first, second = (one.utcoffset() or NOTHING for one in shown)
+    wildcard = any(field.startswith("*") for field in cron.expression.split()[:2])
+    if first == second:
+        return [shown[0].astimezone(UTC)]
+    if first > second:  # set back: shown twice
+        return [one.astimezone(UTC) for one in shown[: 2 if wildcard else 1]]
+    # Leapt over: the next minute that is shown is when the clock arrives.
+    return [] if wildcard else _moments(cron, wall + MINUTE)
 
 
 def _per_schedule(schedules: Mapping[K, Cron], of: Callable[[Cron], datetime | None]) -> dict[K, datetime | None]:
@@ -82,6 +113,11 @@ def _per_schedule(schedules: Mapping[K, Cron], of: Callable[[Cron], datetime | N
             known[said] = of(cron)
         found[key] = known[said]
     return found
+
+
+def _margin(cron: Cron, moment: datetime, usual: timedelta) -> timedelta:
+    """So much further one has to look where what the clock shows does not say what comes first."""
+    return LEAP if _clock_is_set(cron, moment) else usual
 
 
 def _clock_is_set(cron: Cron, moment: datetime) -> bool:

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from cronsim import CronSim
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mlops_assets.automation.due import Due, due, last_time, next_time, next_times
@@ -127,8 +128,7 @@ def test_what_is_no_schedule_cannot_be_declared(cron: str) -> None:
         Cron(cron)
 
 
-# Not Australia/Lord_Howe: about the shift of half an hour there, cronsim forgets times of a schedule such as * 0 * * *.
-ZONES = ["UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "America/Sao_Paulo"]
+ZONES = ["UTC", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kolkata", "America/Sao_Paulo"]
 minutes = st.one_of(st.just("*"), st.integers(0, 59).map(str), st.sampled_from(["*/15", "0,30"]))
 hours = st.one_of(st.just("*"), st.integers(0, 23).map(str), st.sampled_from(["*/6", "1-3", "1,2"]))
 days = st.sampled_from(["*", "*", "1", "15", "L"])
@@ -137,6 +137,15 @@ crons = st.builds(
     lambda minute, hour, day, weekday, zone: Cron(f"{minute} {hour} {day} * {weekday}", timezone=zone),
     minutes, hours, days, weekdays, st.sampled_from(ZONES),
 )  # fmt: skip
+# Some hours before clocks are set.
+SET = [
+    "2024-03-10T03:00",
+    "2024-03-30T21:00",
+    "2024-10-26T20:00",
+    "2024-11-03T01:00",
+    "2024-04-06T10:00",
+    "2024-10-05T10:00",
+]
 # About the days on which clocks are set, and any other.
 moments = st.one_of(
     st.datetimes(datetime(2024, 3, 9), datetime(2024, 3, 12)),  # noqa: DTZ001
@@ -147,6 +156,7 @@ moments = st.one_of(
 
 
 @given(crons, moments)
+@example(Cron("* 0 * * *", timezone="Australia/Lord_Howe"), datetime(2024, 4, 6, 14, tzinfo=UTC))
 @settings(max_examples=300, deadline=None)
 def test_last_and_next_agree(cron: Cron, now: datetime) -> None:
     last, following = last_time(cron, now), next_time(cron, now)
@@ -177,3 +187,31 @@ def test_distinct_schedules_are_computed_once() -> None:
     monday = at("2024-05-13T03:00")
     found = due(shared, monday - MINUTE, monday)
     assert len(found) == 10_000 and len({id(one.at) for one in found}) == 1
+
+
+@given(crons, st.sampled_from(SET))
+@example(Cron("* 0 * * *", timezone="Australia/Lord_Howe"), "2024-04-06T10:00")
+@settings(max_examples=60, deadline=None)
+def test_it_fires_when_the_clock_shows_it(cron: Cron, since: str) -> None:
+    start, zone = at(since), UTC if cron.timezone == "UTC" else ZoneInfo(cron.timezone)
+    wildcard = any(field.startswith("*") for field in cron.expression.split()[:2])
+    expected: list[datetime] = []
+    for minute in range(1, 12 * 60):
+        moment = start + minute * MINUTE
+        wall, before = (one.astimezone(zone).replace(tzinfo=None, fold=0) for one in (moment, moment - MINUTE))
+        # All that the clock shows in this minute, with what it has just leapt over.
+        leapt = max(1, int((wall - before) / MINUTE))
+        shown = [wall - MINUTE * back for back in range(1 if wildcard else leapt)]
+        first = wildcard or moment.astimezone(zone).fold == 0
+        expected += [moment] if first and any(named(cron, one) for one in shown) else []
+    found, moment = [], start
+    while (following := next_time(cron, moment)) is not None and following < start + 12 * HOUR:
+        assert last_time(cron, following) == following and last_time(cron, following + MINUTE / 2) == following
+        moment = following
+        found.append(following)
+    assert found == expected
+
+
+def named(cron: Cron, wall: datetime) -> bool:
+    """Whether a schedule names a time of day, by a clock that is never set."""
+    return bool(next(CronSim(cron.expression, wall - MINUTE)) == wall)
