@@ -106,7 +106,7 @@ def imported_submodules(code: CodeType, names: Iterable[Any]) -> list[ModuleType
     found = []
     for module in names:
         if isinstance(module, ModuleType) and getattr(module, "__package__", None):
-            below = _modules_below(len(sys.modules)).get(module.__name__, {})
+            below = _modules_below(len(sys.modules), next(reversed(sys.modules))).get(module.__name__, {})
             for first in (name for name in code.co_names if name in below):
                 for rest, name in below[first]:
                     if rest <= set(code.co_names) and name in sys.modules:
@@ -115,8 +115,11 @@ def imported_submodules(code: CodeType, names: Iterable[Any]) -> list[ModuleType
 
 
 @functools.lru_cache(maxsize=1)
-def _modules_below(count: int) -> Mapping[str, Mapping[str, list[tuple[frozenset[str], str]]]]:
-    """By module, and by the first part of the names below it: all parts of each, and its whole name."""
+def _modules_below(count: int, last: str) -> Mapping[str, Mapping[str, list[tuple[frozenset[str], str]]]]:
+    """By module, and by the first part of the names below it: all parts of each, and its whole name.
+
+    As long as there are as many modules and none was imported since, they are the same.
+    """
     below: dict[str, dict[str, list[tuple[frozenset[str], str]]]] = {}
     for name in list(sys.modules):
         parts = name.split(".")

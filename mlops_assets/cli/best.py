@@ -11,6 +11,9 @@ from typer.core import TyperGroup
 from mlops_assets.cli.options import JsonOption, ProjectOption, SubprojectsArgument, TagOption, opened, parsed_tags
 from mlops_assets.cli.printing import SHORT_ID, console, print_json, print_table, shown
 
+if TYPE_CHECKING:
+    from mlops_assets.tracking.best import BestConfiguration
+
 SHOWN = 200
 EXPLAINED = 20
 
@@ -27,9 +30,6 @@ class ListsByDefault(TyperGroup):
 best = typer.Typer(
     cls=ListsByDefault, help="Show the best configuration of each subproject; `set` one, or see its `history`."
 )
-
-if TYPE_CHECKING:
-    from mlops_assets.tracking.best import BestConfiguration
 
 
 @best.command("list")

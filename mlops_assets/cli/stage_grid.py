@@ -15,7 +15,7 @@ SHORT = 8
 WHY = 40
 
 
-def print_stages(stages: Iterable["tuple[str, StageStatus]"], metrics: Sequence[str], title: str = "Stages") -> None:
+def print_stages(stages: "Iterable[tuple[str, StageStatus]]", metrics: Sequence[str], title: str = "Stages") -> None:
     """A row per subproject and stage in which something serves or that is retrained by itself; nothing without any."""
     told = [(key, status) for key, status in stages if status.deployment or status.cron or status.on_new_data]
     if not told:

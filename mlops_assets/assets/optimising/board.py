@@ -45,10 +45,10 @@ class Board:
         """``12/40 trials done, 2 running, 3 pruned, 1 failed; best rmse 12.34; 1.9 a second, about 15 s left``."""
         standings = self.standings.values()
         running, pruned, failed = (sum(getattr(s, n) for s in standings) for n in ("running", "pruned", "failed"))
-        of = f" of {len(self.ended)}/{self.subprojects} subprojects ended" if self.subprojects > 1 else ""
+        ended = f"{len(self.ended)}/{self.subprojects} subprojects ended, " if self.subprojects > 1 else ""
         new, seconds = self.done - sum(self.before.values()), max(monotonic() - self.began, 1e-9)
         left = self.seconds_left
-        said = [f"{self.done}/{self.trials} trials done{of}, {running} running, {pruned} pruned, {failed} failed"]
+        said = [f"{ended}{self.done}/{self.trials} trials done, {running} running, {pruned} pruned, {failed} failed"]
         if len(self.standings) == 1 and (best := next(iter(standings)).best) is not None:
             said.append(f"best {self.metric} {best:.6g}")
         said.append(f"{new / seconds:.2g} a second" + (f", about {left:.0f} s left" if left is not None else ""))

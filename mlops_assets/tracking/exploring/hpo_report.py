@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from mlops_assets.learning.canvas import Figure
 from mlops_assets.learning.evaluation import Evaluation
 from mlops_assets.learning.exploring.points import flat, points
 from mlops_assets.tracking.compare.html import page, report
@@ -48,8 +49,8 @@ def shown_metadata(
         encoded = base64.b64encode(figure.png).decode()
         shown[name] = dg.MetadataValue.md(f"![{figure.title}](data:image/png;base64,{encoded})")
     path = page_path(run)
-    body = report(_headline(run, summary), _sections(run, summary), list(drawn.values()), exploration.points.notes)
-    artifacts.write_document(path, page(f"HPO of {run.where}", body))
+    held = HPOReport(run, summary, exploration)
+    artifacts.write_document(path, page(held.title, held.body(list(drawn.values()))))
     shown["report"] = dg.MetadataValue.path(_place(artifacts, path))
     return shown
 
@@ -72,11 +73,19 @@ class HPOReport:
 
     def page(self) -> str:
         """One HTML page that loads nothing from anywhere."""
-        return page(f"HPO of {self.run.where}", self._repr_html_())
+        return page(self.title, self._repr_html_())
+
+    @property
+    def title(self) -> str:
+        return f"HPO of {self.run.where}"
+
+    def body(self, figures: list[Figure]) -> str:
+        """The page without its head, with some pictures."""
+        sections = _sections(self.run, self.summary)
+        return report(_headline(self.run, self.summary), sections, figures, self.exploration.points.notes)
 
     def _repr_html_(self) -> str:
-        figures, notes = self.exploration.figures(), self.exploration.points.notes
-        return report(_headline(self.run, self.summary), _sections(self.run, self.summary), figures, notes)
+        return self.body(self.exploration.figures())
 
 
 def hpo_report(tracker: Tracker, subproject: str, hpo_run_id: str | None = None) -> HPOReport:
