@@ -1,1 +1,1 @@
-"""The projects that bench/hpo.py optimises."""
+"""What bench/hpo.py and bench/hpo_quality.py optimise."""

@@ -1,131 +1,26 @@
 """The process that proves a model before it serves: what it loads, what it refuses, and that its death is an answer."""
 
-import importlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
 from partitions.errors import MlopsError
-from partitions.schema import DataSchema
-from resources.artifacts import Artifact, ArtifactStore
-from resources.datasets import DatasetStore
-from resources.models import dump_model
-from resources.parquet import encode
-from resources.proof import Parity, Question, difference
+from resources.artifacts import ArtifactStore
+from resources.proof import Parity
 from resources.verifier import Verifier
-
-PACKAGE = "proven_shops.parcels"
-ROWS = pd.DataFrame({"id": [10, 11, 12], "weight": [1.0, 2.0, 4.0], "code": ["a", "b", None]}, index=[7, 8, 9])
-EXPECTED = pd.DataFrame({"prediction": [2.0, 4.0, 8.0]})
-
-PIPELINE = """
-import os, signal, sys, time
-import numpy as np
-import pandas as pd
-from mlops_assets import Config, DataSchema, Parameters, Pipeline
-
-VERSION = {version}
-
-class Params(Parameters):
-    factor: float = 2.0
-
-class Parcels(Pipeline[Config, Params]):
-    schema = DataSchema(key="id", target="days", features=["weight"])
-    metrics = {{"mae": "min"}}
-
-    def ingest(self, config, window):
-        raise NotImplementedError
-
-    def build(self, params, seed):
-        return Scale(params.factor)
-
-class Scale:
-    def __init__(self, factor):
-        self.factor = factor
-
-    def fit(self, X, y):
-        return self
-
-    def predict(self, X):
-        {body}
-        return X["weight"].to_numpy() * self.factor
-"""
-
-SCHEMA = DataSchema(key="id", target="days", features=["weight"])
-
-Store = Callable[..., Artifact]
-Ask = Callable[..., Question]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> ArtifactStore:
-    return ArtifactStore(str(tmp_path / "artifacts"))
-
-
-@pytest.fixture
-def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: ArtifactStore) -> Iterator[Store]:
-    """Writes the project's package anew, and stores a model of it. The package stays importable here."""
-    folder = tmp_path / "code" / "proven_shops" / "parcels"
-    folder.mkdir(parents=True)
-    monkeypatch.syspath_prepend(str(tmp_path / "code"))
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
-
-    def store_model(body: str = "pass", factor: float = 2.0, version: int = 1) -> Artifact:
-        forget()
-        (folder / "__init__.py").write_text("")
-        (folder / "settings.py").write_text("FACTOR = 2.0\n")
-        (folder / "pipeline.py").write_text(PIPELINE.format(body=body, version=version))
-        pipeline: Any = importlib.import_module(f"{PACKAGE}.pipeline").Parcels()
-        model = pipeline.build(sys.modules[f"{PACKAGE}.pipeline"].Params(factor=factor), 0)
-        about = {"project": "parcels", "subproject": "AA", "run_id": f"run-{version}"}
-        return store.put(dump_model(model, pipeline, PACKAGE, about), ".model")
-
-    yield store_model
-    forget()
-
-
-@pytest.fixture
-def asking(store: ArtifactStore) -> Ask:
-    """A question about a model of a run that has stored these rows and, of these keys, these predictions."""
-
-    def question(
-        model: Artifact | str,
-        expected: pd.DataFrame = EXPECTED,
-        rows: pd.DataFrame = ROWS,
-        most: int = 1000,
-        **outcome: Any,
-    ) -> Question:
-        snapshot, _ = DatasetStore(store, b"secret").snapshot(rows.assign(days=1.0), SCHEMA, "parcels/AA")
-        told = {"key": rows["id"].tolist(), "split": "test", "fold": 0, "truth": 1.0, **outcome}
-        results = store.put(encode(expected.assign(**told)), ".parquet")
-        uri = model if isinstance(model, str) else model.uri
-        return Question(store, "parcels/AA", "run-1", snapshot.data_version, uri, results.uri, most)
-
-    return question
-
-
-def forget() -> None:
-    importlib.invalidate_caches()
-    for name in [name for name in sys.modules if name.split(".")[0] == "proven_shops"]:
-        del sys.modules[name]
-
-
-@pytest.fixture
-def verifier() -> Iterator[Verifier]:
-    with Verifier() as verifier:
-        yield verifier
+from tests.resources.proven_models import EXPECTED, Ask, Store
+from tests.resources.proven_models import asking as asking
+from tests.resources.proven_models import store as store
+from tests.resources.proven_models import stored as stored
+from tests.resources.proven_models import verifier as verifier
 
 
 def test_a_model_that_predicts_the_same_is_proven_with_the_rows_and_the_seconds(
@@ -267,56 +162,6 @@ def test_threads_take_turns(asking: Ask, stored: Store, verifier: Verifier) -> N
     assert found == dict.fromkeys(range(1, 5), True)
 
 
-def test_a_model_that_is_gone_or_damaged_is_told_by_its_address(
-    asking: Ask, stored: Store, verifier: Verifier, store: ArtifactStore
-) -> None:
-    model = stored()
-    file = Path(store.url, model.uri)
-    whole = file.read_bytes()
-    file.write_bytes(whole[:-4] + b"none")
-    assert f"artifact {model.uri}" in verifier.verify(asking(model)).reason
-    file.unlink()
-    assert f"artifact {model.uri} is missing" in verifier.verify(asking(model)).reason
-
-
-def test_nothing_to_compare_is_no_proof(asking: Ask, stored: Store, verifier: Verifier) -> None:
-    parity = verifier.verify(asking(stored(), split="train"))
-    assert (parity.identical, parity.rows) == (False, 0)
-    assert parity.reason == "run run-1 has no test rows in its results: there is nothing to compare"
-
-
-def test_results_of_rows_that_are_not_in_the_data_are_no_proof(asking: Ask, stored: Store, verifier: Verifier) -> None:
-    parity = verifier.verify(asking(stored(), key=[10, 11, 99]))
-    assert not parity.identical
-    assert "run run-1: row 99 of its results is not in data version" in parity.reason
-    question = replace(asking(stored()), data_version="0" * 64)
-    assert "parcels/AA: unknown data version" in verifier.verify(question).reason
-
-
-def test_only_test_rows_count_in_the_order_of_the_results(asking: Ask, stored: Store, verifier: Verifier) -> None:
-    mixed = pd.DataFrame({"prediction": [8.0, 0.0, 2.0]})
-    parity = verifier.verify(asking(stored(), mixed, key=[12, 11, 10], split=["test", "train", "test"]))
-    assert (parity.identical, parity.rows, parity.reason) == (True, 2, "")
-
-
-def test_of_many_test_rows_some_are_taken_and_all_where_the_last_bit_depends_on_it(
-    asking: Ask, stored: Store, verifier: Verifier
-) -> None:
-    rows = pd.DataFrame({"id": range(30), "weight": 1.0})
-    some = verifier.verify(asking(stored(), pd.DataFrame({"prediction": [2.0] * 30}), rows, most=7))
-    assert (some.identical, some.rows) == (True, 7)
-    summing = stored("return X['weight'].to_numpy() * self.factor + len(X)")
-    every = verifier.verify(asking(summing, pd.DataFrame({"prediction": [32.0] * 30}), rows, most=7))
-    assert (every.identical, every.rows) == (True, 30)
-
-
-def test_the_model_is_given_the_rows_as_they_are_in_the_dataset(asking: Ask, stored: Store, verifier: Verifier) -> None:
-    seen = stored("return np.repeat(repr((list(X.index), list(X.columns), [str(t) for t in X.dtypes])), len(X))")
-    told = repr(([0, 1, 2], ["weight"], ["float64"]))
-    parity = verifier.verify(asking(seen, pd.DataFrame({"prediction": [told] * 3})))
-    assert parity.identical, parity.reason
-
-
 def test_many_are_handed_over_at_once_and_answered_in_any_order(asking: Ask, stored: Store, verifier: Verifier) -> None:
     questions = [asking(stored(factor=float(n), version=n), EXPECTED / 2 * n) for n in range(1, 6)]
     wrong = asking(stored(factor=9.0, version=9))
@@ -411,39 +256,3 @@ def alive(process: int) -> bool:
     except FileNotFoundError:
         return False
     return state != "Z"
-
-
-@pytest.mark.parametrize(
-    ("there", "here"),
-    [
-        (pd.Series([1, 2]), pd.Series([1.0, 2.0])),
-        (pd.Series([1, 2]), pd.Series([1, 2], dtype="int8")),
-        (pd.Series([0.0, np.nan]), pd.Series([-0.0, np.nan])),
-        (pd.Series([True, False]), pd.Series([True, False], dtype="boolean")),
-        (pd.Series(["a", "b"], dtype="str"), pd.Series(["a", "b"], dtype=object)),
-        (pd.Series(["a", "b"], dtype="str"), pd.Series(["a", "b"], dtype="category")),
-        (pd.Series([1.5, None], dtype="Float64"), pd.Series([1.5, np.nan])),
-    ],
-)
-def test_equal_values_are_equal_however_they_are_stored(there: Any, here: Any) -> None:
-    assert difference(here.to_frame("prediction"), there.to_frame("prediction")) == ""
-
-
-@pytest.mark.parametrize(
-    ("there", "here"),
-    [
-        (pd.Series([1.0]), pd.Series([np.nextafter(1.0, 2.0)])),
-        (pd.Series([2**53 + 1]), pd.Series([2**53])),
-        (pd.Series([0.0]), pd.Series([np.nan])),
-        (pd.Series(["1"], dtype="str"), pd.Series(["1.0"], dtype="str")),
-    ],
-)
-def test_the_last_bit_counts(there: Any, here: Any) -> None:
-    assert "differs in 1 of 1 rows" in difference(here.to_frame("prediction"), there.to_frame("prediction"))
-
-
-def test_probabilities_are_compared_too_and_what_is_missing_is_named() -> None:
-    both = pd.DataFrame({"prediction": ["y", "n"], "probability_y": [0.75, 0.25]})
-    assert difference(both, both) == ""
-    assert difference(both[["prediction"]], both) == "predict returns no probability_y (it returns prediction)"
-    assert "column 'probability_y' differs in 1 of 2 rows" in difference(both.assign(probability_y=[0.75, 0.5]), both)
