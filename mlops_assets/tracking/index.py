@@ -7,7 +7,8 @@ late is seen, and one that a person wiped or deleted is gone. What the index kee
 import logging
 import random
 import shutil
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,7 @@ from mlops_assets.tracking.event_rows import table_of
 from mlops_assets.tracking.event_source import EventSource, StoredEvent, Tally, mark_of, sum_of, tally
 from mlops_assets.tracking.segments import Range, Segment
 from partitions.errors import MlopsError
+from resources.temporary import held_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -67,6 +69,14 @@ class RunIndex:
             segments.remove_stale(self.folder, chosen.values())
         files = tuple(self.folder / chosen[of].name for of in sorted(chosen, key=lambda of: of.first))
         return Indexed(files, wiped)
+
+    @contextmanager
+    def apart(self) -> Iterator["RunIndex"]:
+        """An index of this process alone that holds what this one does: what is read there, nobody else removes."""
+        with held_folder("mlops-index-") as folder:
+            alone = RunIndex(folder, self.source)
+            segments.share(self.folder, alone.folder)
+            yield alone
 
     def forget(self) -> None:
         """Delete the index; the next reading makes it again."""

@@ -1,8 +1,8 @@
 """Questions to the index: runs as rows, with the columns that people name."""
 
-import itertools
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, TypeVar, get_args
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 NEWEST_FIRST = "-created_at, -run_id"
-ATTEMPTS = 20
+ATTEMPTS = 4
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
@@ -87,23 +87,25 @@ class RunReader:
         """The answer to ``question`` for the event log of now.
 
         Files of the index may go while they are read: another process removes what fits no longer, a person may delete
-        it all. Then it is asked again; and if no file went, one is damaged: once, the index is made anew.
+        it all. Then it is asked again, the last time of an index apart that nobody else removes from. If no file went,
+        one is damaged: once, the index is made anew.
         """
         import duckdb
 
         damaged = False
-        for attempt in itertools.count(1):
-            indexed = self.index.refresh()
-            try:
-                return question(self._connection(), self._view(indexed))
-            except (duckdb.IOException, duckdb.InvalidInputException) as error:
-                gone = not all(file.exists() for file in indexed.files)
-                if attempt == ATTEMPTS or (damaged and not gone):
-                    raise
-                if not gone:
-                    log.warning("the index of runs in %s is damaged and made again: %s", self.index.folder, error)
-                    self.index.forget()
-                    damaged = True
+        for attempt in range(1, ATTEMPTS + 1):
+            with nullcontext(self.index) if attempt < ATTEMPTS else self.index.apart() as index:
+                indexed = index.refresh()
+                try:
+                    return question(self._connection(), self._view(indexed))
+                except (duckdb.IOException, duckdb.InvalidInputException) as error:
+                    gone = not all(file.exists() for file in indexed.files)
+                    if attempt == ATTEMPTS or (damaged and not gone):
+                        raise
+                    if not gone:
+                        log.warning("the index of runs in %s is damaged and made again: %s", index.folder, error)
+                        index.forget()
+                        damaged = True
         raise AssertionError("not reached")
 
     def _connection(self) -> "DuckDBPyConnection":

@@ -10,6 +10,7 @@ import bisect
 import contextlib
 import itertools
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Iterable, Mapping
@@ -27,7 +28,8 @@ FULL = 16_384
 SUFFIX = ".parquet"
 DRAFT = ".draft"
 ATTEMPTS = 5
-# A reader that listed a segment reads it within seconds. After this long, one that fits no longer is in nobody's hands.
+# A segment so young may have just been listed by a reader, also if it fits no longer. Where an older one goes under a
+# reader's hands, it asks again (run_query.RunReader).
 GRACE_SECONDS = 600.0
 
 
@@ -152,8 +154,20 @@ def _write(table: "pa.Table", file: Path) -> None:
         raise
 
 
+def share(folder: Path, into: Path) -> None:
+    """The segments of ``folder`` also in the new folder ``into``: as links, or copied where there can be none."""
+    into.mkdir()
+    for file in listed(folder).values():
+        # Another process may remove it meanwhile; the index makes what is missing.
+        with contextlib.suppress(FileNotFoundError):
+            try:
+                os.link(file, into / file.name)
+            except OSError:
+                shutil.copyfile(file, into / file.name)
+
+
 def remove_stale(folder: Path, needed: Iterable[Segment]) -> None:
-    """Remove segments that fit the log no longer and drafts of processes that died, once nobody can hold them."""
+    """Remove segments that fit the log no longer and drafts of processes that died, unless they are new."""
     keep = {segment.name for segment in needed}
     # Another process may remove the same at the same time, or the folder.
     with contextlib.suppress(FileNotFoundError):

@@ -164,6 +164,21 @@ def test_the_index_may_be_deleted_between_and_while_it_is_read(tracker: Tracker)
     assert assert_equal_to_log(tracker) == 10
 
 
+def test_an_index_that_is_deleted_whenever_it_is_read_answers_all_the_same(tracker: Tracker) -> None:
+    log_runs(tracker.event_log, [record(n) for n in range(10)])
+    asked: list[int] = []
+
+    def question(connection: object, view: object) -> int:
+        shutil.rmtree(tracker.index.folder, ignore_errors=True)
+        asked.append(1)
+        log_runs(tracker.event_log, [record(10 + len(asked))])
+        return int(connection.execute(f"select count(*) from {view.source.text}", view.source.values).fetchone()[0])  # type: ignore[attr-defined]
+
+    assert tracker.reader.ask(question) == 10 + len(asked) - 1
+    assert len(asked) > 1, "it was answered at once, and this proves nothing"
+    assert assert_equal_to_log(tracker) == 10 + len(asked)
+
+
 @pytest.mark.parametrize("damage", [b"", b"PAR1 is not all of it PAR1", None])
 def test_a_damaged_segment_is_made_again(sqlite_log: EventLog, tmp_path: Path, damage: bytes | None) -> None:
     log_runs(sqlite_log, [record(n) for n in range(10)])
