@@ -82,7 +82,7 @@ def said(folder: Path) -> list[str]:
     return [file.read_text() for file in folder.glob("failed-*")]
 
 
-def wait_for(condition: object, seconds: float = 60.0) -> None:
+def wait_for(condition: object, seconds: float = 300.0) -> None:
     end = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < end, "nothing happened"
