@@ -1,111 +1,21 @@
-"""The retraining sensor, looked through as the daemon does: registered schedules, real runs, a clock that is set."""
+"""The retraining sensor, looked through as the daemon does: what is due or asked for starts once, and only that."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from mlops_assets.assets.configuration import Terms, register
-from mlops_assets.automation.retraining import SETTLED, Cursor
+from mlops_assets.automation.retraining import Cursor
 from mlops_assets.automation.retraining_sensor import CHUNK_SETTING, RetrainingPorts, retraining_sensor
 from mlops_assets.tracking.registry import Registry
 from mlops_assets.tracking.retraining_requests import Asked, ask_to_retrain
-from mlops_assets.tracking.retrainings import HOURS_SETTING, retrainings
+from mlops_assets.tracking.retrainings import HOURS_SETTING
 from partitions.errors import MlopsError
 from partitions.stages import Cron, Retraining, Stage
-from resources.event_log import EventLog
-from tests.assets.registries import declared, open_registry, prepare
-
-DAILY = Stage("production", retraining=Retraining(Cron("0 3 * * *")))
-ON_DATA = Stage("production", retraining=Retraining(on_new_data=True))
-BOTH = Stage("production", retraining=Retraining(Cron("0 3 * * *"), on_new_data=True))
-TODAY = datetime(2024, 5, 14, 3, tzinfo=UTC)
-DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
-
-
-@dg.op(config_schema=dict)
-def retrain_each() -> None:
-    """Stands in for the job that retrains: here it is only started and ended by hand."""
-
-
-@dg.job
-def retrain() -> None:
-    retrain_each()
-
-
-class Daemon:
-    """A daemon with one code location. It starts each run key once, as that of Dagster does."""
-
-    def __init__(self, registry: Registry, deployed: Mapping[tuple[str, str], datetime]) -> None:
-        self.instance = registry.event_log.instance
-        self.deployed = dict(deployed)
-        self.now = TODAY - 2 * MINUTE
-        self.cursor: str | None = None
-        self.runs: dict[str, str] = {}
-        self.behind = timedelta()  # by how much runs are created before the time of the story
-        self.restart()
-
-    def restart(self) -> None:
-        self.sensor = retraining_sensor("delays", RetrainingPorts(lambda: self.deployed, lambda: self.now))
-
-    def look(self, now: datetime | None = None, *, crashes: bool = False) -> tuple[str, list[dict[str, Any]]]:
-        """What it said, and the config of each run started. A daemon that crashes keeps no cursor."""
-        self.now = now or self.now
-        context = dg.build_sensor_context(instance=self.instance, cursor=self.cursor)
-        ticked = self.sensor.evaluate_tick(context)
-        started = []
-        for request in ticked.run_requests or ():
-            if request.run_key not in self.runs:
-                self.runs[str(request.run_key)] = self.start(request.run_config, dict(request.tags))
-                started.append(request.run_config["ops"]["retrain_each"]["config"])
-        if not crashes:
-            self.cursor = ticked.cursor
-        return ticked.skip_message or "", started
-
-    def start(self, run_config: Mapping[str, Any], tags: dict[str, str]) -> str:
-        """A run that was created at the time of the story, and is running."""
-        run = dg.DagsterRun("retrain", run_config=run_config, tags=tags, status=dg.DagsterRunStatus.STARTED)
-        self.instance.run_storage.add_historical_run(run, self.now - self.behind)
-        return run.run_id
-
-    def end(self, *, failed: bool = False) -> None:
-        """Every retraining that runs ends."""
-        for run in retrainings(self.instance, "delays"):
-            if run.running:
-                found = self.instance.get_run_by_id(run.dagster_run_id)
-                assert found is not None
-                kind = dg.DagsterEventType.RUN_FAILURE if failed else dg.DagsterEventType.RUN_SUCCESS
-                self.instance.report_dagster_event(dg.DagsterEvent(kind.value, "retrain"), found.run_id)
-
-
-@pytest.fixture
-def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
-    monkeypatch.delenv(CHUNK_SETTING, raising=False)
-    return open_registry(prepare(tmp_path / "dagster"))
-
-
-def daemon(registry: Registry, *keys: str, stage: Stage = DAILY, deployed: bool = True) -> Daemon:
-    register(registry, declared(*keys, stages=[stage]))
-    long_ago = TODAY - 30 * DAY
-    made = Daemon(registry, {(key, "production"): long_ago for key in keys} if deployed else {})
-    made.look()
-    return made
-
-
-def new_data(log: EventLog, *keys: str, changed: bool = True, job: str | None = None) -> None:
-    metadata: dict[str, Any] = {"changed": changed, "data_version": "f00d" * 16}
-    asset = dg.AssetKey(["delays", "dataset"])
-    events = [dg.AssetMaterialization(asset, partition=key, metadata=metadata) for key in keys]
-    if job is None:
-        log.store(events)
-        return
-    from resources.event_storage.entries import RunStep
-
-    run = log.instance.create_run_for_job(retrain)
-    log.store(events, RunStep(run.run_id, job, "retrain_each"))
+from tests.assets.registries import declared
+from tests.automation.retraining_daemon import DAILY, DAY, MINUTE, TODAY, Daemon, daemon
+from tests.automation.retraining_daemon import registry as registry
 
 
 def test_the_first_look_starts_nothing_and_the_next_what_became_due(registry: Registry) -> None:
@@ -258,59 +168,6 @@ def test_runs_take_at_most_so_many_of_one_stage(registry: Registry, monkeypatch:
     monkeypatch.setenv(CHUNK_SETTING, "0")
     with pytest.raises(MlopsError, match="MLOPS_RETRAIN_CHUNK is '0'; expected a number"):
         retraining_sensor("delays", RetrainingPorts(dict))
-
-
-def test_new_data_starts_a_retraining_once_and_its_own_data_none(registry: Registry) -> None:
-    one = daemon(registry, "AA", "B6", "UA", stage=ON_DATA)
-    start = datetime.now(UTC) + MINUTE
-    one.look(start)
-    new_data(registry.event_log, "AA", "B6")
-    new_data(registry.event_log, "UA", changed=False)
-    _, started = one.look(start + MINUTE)
-    (config,) = started
-    assert (config["subprojects"], config["reason"]) == (["AA", "B6"], "new data")
-    assert config["why"] == "new data version f00df00df00d"
-    new_data(registry.event_log, "AA", "B6", job="retrain")
-    one.end()
-    assert one.look(start + 2 * MINUTE)[1] == []
-
-
-def test_new_data_is_seen_when_no_writer_can_be_before_it_any_more(registry: Registry) -> None:
-    one = daemon(registry, "AA", stage=ON_DATA)
-    start = datetime.now(UTC) - SETTLED
-    one.look(start)
-    new_data(registry.event_log, "AA")
-    assert one.look(start + timedelta(seconds=1))[1] == []
-    assert len(one.look(start + 2 * MINUTE)[1]) == 1
-
-
-def test_new_data_while_a_retraining_runs_is_retrained_once_it_has_ended(registry: Registry) -> None:
-    one = daemon(registry, "AA", "B6", stage=ON_DATA)
-    start = datetime.now(UTC) + MINUTE
-    one.look(start)
-    new_data(registry.event_log, "AA")
-    one.behind = start + MINUTE - datetime.now(UTC)  # events are logged with the time of this machine
-    assert len(one.look(start + MINUTE)[1]) == 1
-    new_data(registry.event_log, "AA", "B6")
-    _, started = one.look(start + 2 * MINUTE)
-    assert [config["subprojects"] for config in started] == [["B6"]]
-    assert one.look(start + 3 * MINUTE)[0].startswith("1 wait for the retraining that is still running: AA/production")
-    one.end()
-    assert [config["subprojects"] for config in one.look(start + 4 * MINUTE)[1]] == [["AA"]]
-    one.end()
-    assert one.look(start + 5 * MINUTE)[1] == []
-
-
-def test_due_and_new_data_at_once_is_one_retraining(registry: Registry) -> None:
-    one = daemon(registry, "AA", "B6", stage=BOTH)
-    start = datetime.now(UTC) + MINUTE
-    one.look(start)
-    one.end()
-    new_data(registry.event_log, "AA")
-    _, started = one.look(start + 2 * DAY)
-    assert [(config["reason"], config["subprojects"]) for config in started] == [("schedule", ["AA", "B6"])]
-    one.end()
-    assert one.look(start + 2 * DAY + MINUTE)[1] == []
 
 
 def test_a_signal_starts_a_retraining_with_its_reason(registry: Registry) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mlops_assets.learning.run import RunInput
 from partitions.pipeline import Config, Parameters, Pipeline, Window
 from partitions.schema import DataSchema
 
@@ -50,3 +51,18 @@ class Late(Delays):
         from sklearn.ensemble import RandomForestClassifier
 
         return RandomForestClassifier(n_estimators=5, max_depth=params.max_depth, random_state=seed)
+
+
+def run_of(pipeline: Pipeline[Any, Any], data: pd.DataFrame | None = None, **changes: Any) -> RunInput:
+    fields: dict[str, Any] = {"config": Config(), "params": Params(), "seed": 7, **changes}
+    return RunInput(pipeline=pipeline, data=delays() if data is None else data, **fields)
+
+
+class NearestHour:
+    """No scikit-learn: the mean delay of the hour, the overall mean where the hour is new."""
+
+    def fit(self, X: pd.DataFrame, y: "pd.Series[float]") -> None:
+        self.means, self.mean = y.groupby(X["hour"]).mean(), y.mean()
+
+    def predict(self, X: pd.DataFrame) -> "pd.Series[float]":
+        return X["hour"].map(self.means).fillna(self.mean)

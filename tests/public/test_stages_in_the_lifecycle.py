@@ -11,7 +11,8 @@ from mlops_assets.definitions import build_definitions
 from mlops_assets.opened_project import OpenedProject
 from partitions.errors import MlopsError
 from tests.public.hpo_lines import declare_hpo
-from tests.public.test_deploying import served, staged
+from tests.public.staged_project import p as p
+from tests.public.staged_project import served, staged
 
 STAGES = ("deployment/testing", "deployment/production", "deployment/archive")
 PLAIN = ("dataset", "model", "metrics")
@@ -20,11 +21,6 @@ PLAIN = ("dataset", "model", "metrics")
 @pytest.fixture(autouse=True)
 def home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLOPS_HOME", str(folder / "home"))
-
-
-@pytest.fixture
-def p(folder: Path) -> OpenedProject:
-    return staged(folder)
 
 
 def key_of(name: str) -> dg.AssetKey:

@@ -1,5 +1,6 @@
 """A project on disk whose code, rows and troubles can be changed between runs, opened in this process."""
 
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ import pytest
 from mlops_assets.opened_project import OpenedProject, open_project
 from mlops_assets.tracking.compare.compared_runs import Sources
 from mlops_assets.tracking.compare.comparison import Comparison, compare
-from mlops_assets.tracking.record import RunRecord
+from mlops_assets.tracking.record import RunRecord, new_run_id
 
 PIPELINE = """
 import os
@@ -171,3 +172,34 @@ def run_once(folder: Path) -> RunRecord:
 def forget() -> None:
     for name in [name for name in sys.modules if name == "rivers" or name.startswith("rivers.")]:
         del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
+    folder = tmp_path_factory.mktemp("once") / "project"
+    return folder, run_once(folder)
+
+
+@pytest.fixture
+def first(once: tuple[Path, RunRecord]) -> RunRecord:
+    """The run that is there already: the code, the rows and the parameters as they are at first, seed 1."""
+    return once[1]
+
+
+@pytest.fixture
+def rivers(once: tuple[Path, RunRecord], tmp_path: Path) -> Iterator[Rivers]:
+    shutil.copytree(once[0], tmp_path / "project")
+    with at_work(tmp_path / "project") as made:
+        yield made
+
+
+def lines(table: pd.DataFrame) -> list[dict[str, object]]:
+    return [{str(name): value for name, value in line.items()} for line in table.to_dict("records")]
+
+
+def changed(table: pd.DataFrame) -> dict[str, str]:
+    return {str(line["field"]): str(line["change"]) for line in lines(table) if line["change"] != "same"}
+
+
+def again(record: RunRecord, **fields: object) -> RunRecord:
+    return record.model_copy(update={"run_id": new_run_id(), **fields})

@@ -1,57 +1,16 @@
 """Real runs beside each other: what differs in what defines them and in their metrics is found, and nothing else."""
 
-import shutil
-import subprocess
-from collections.abc import Iterator
-from pathlib import Path
-
 import pandas as pd
 import pytest
 
 from mlops_assets.opened_project import RunsFailed
 from mlops_assets.tracking.compare.compared_runs import NotComparable
-from mlops_assets.tracking.record import RunRecord, new_run_id
+from mlops_assets.tracking.record import RunRecord
 from partitions.errors import UnknownName
-from tests.tracking.comparable_runs import Rivers, at_work, rows, run_once
-
-FEATURE = (
-    'X[["level", "rain"]].to_numpy(dtype=float), np.',
-    'X[["level", "rain"]], (X["region"] == "delta") * X["level"], np.',
-)
-RENAMED = (("alpha: float = 1.0", "strength: float = 1.0"), ("Ridge(params.alpha)", "Ridge(params.strength)"))
-
-
-@pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
-    folder = tmp_path_factory.mktemp("once") / "project"
-    return folder, run_once(folder)
-
-
-@pytest.fixture
-def first(once: tuple[Path, RunRecord]) -> RunRecord:
-    """The run that is there already: the code, the rows and the parameters as they are at first, seed 1."""
-    return once[1]
-
-
-@pytest.fixture
-def rivers(once: tuple[Path, RunRecord], tmp_path: Path) -> Iterator[Rivers]:
-    shutil.copytree(once[0], tmp_path / "project")
-    with at_work(tmp_path / "project") as made:
-        yield made
-
-
-def git(rivers: Rivers, *arguments: str) -> str:
-    own = ("git", "-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "init.defaultBranch=main")
-    done = subprocess.run([*own, *arguments], cwd=rivers.path, capture_output=True, text=True, check=True)
-    return done.stdout.strip()
-
-
-def lines(table: pd.DataFrame) -> list[dict[str, object]]:
-    return [{str(name): value for name, value in line.items()} for line in table.to_dict("records")]
-
-
-def changed(table: pd.DataFrame) -> dict[str, str]:
-    return {str(line["field"]): str(line["change"]) for line in lines(table) if line["change"] != "same"}
+from tests.tracking.comparable_runs import Rivers, again, changed, lines, rows
+from tests.tracking.comparable_runs import first as first
+from tests.tracking.comparable_runs import once as once
+from tests.tracking.comparable_runs import rivers as rivers
 
 
 def test_runs_that_differ_in_nothing_are_said_to_be_the_same(rivers: Rivers, first: RunRecord) -> None:
@@ -76,74 +35,6 @@ def test_another_parameter_and_seed_are_the_only_fields_that_differ(rivers: Rive
     assert found.verdict(rows=False).startswith("b is worse by rmse")
     # Nothing of the rows was read for that.
     assert "row_level" not in vars(found) and "results" not in vars(found.compared)
-
-
-def test_a_feature_added_between_the_runs_is_a_patch_in_git_and_a_better_slice(rivers: Rivers) -> None:
-    rivers.write(".gitignore", "home/\n__pycache__/\n")
-    git(rivers, "init", "-q")
-    git(rivers, "add", ".")
-    git(rivers, "commit", "-qm", "Level and rain")
-    first = rivers.run()
-    rivers.code(FEATURE)
-    git(rivers, "commit", "-qam", "The delta's own slope")
-    rivers.write("rivers/notes.md", "prose is not code")
-    rivers.write("rivers/extra.py", "X = 1\n")
-    second = rivers.run()
-    found = rivers.compared(first, second)
-    assert not found.code.same and found.notes == ()
-    assert [(line["path"], line["change"]) for line in lines(found.code.files)] == [
-        ("extra.py", "added"),
-        ("pipeline.py", "changed"),
-    ]
-    patch = found.code.patch("b", "pipeline.py")
-    assert (
-        f"-        return np.column_stack([{FEATURE[0]}" in patch
-        and f"+        return np.column_stack([{FEATURE[1]}" in patch
-    )
-    assert [(line["only_in"], line["subject"], line["author"]) for line in lines(found.code.commits)] == [
-        ("b", "The delta's own slope", "Ada")
-    ]
-    assert "extra.py" in found.code.uncommitted["b"] and list(found.code.versions["dirty"]) == [False, True]
-    # The diff is one that makes b's code of a's.
-    git(rivers, "worktree", "add", "-q", "elsewhere", str(first.code_version.commit))
-    (rivers.path / "whole.patch").write_text(found.code.patch())
-    subprocess.run(["git", "apply", "../../whole.patch"], cwd=rivers.path / "elsewhere/rivers", check=True)
-    for file in ("pipeline.py", "extra.py"):
-        assert (rivers.path / "elsewhere/rivers" / file).read_text() == (rivers.path / "rivers" / file).read_text()
-
-    assert list(found.row_summary["verdict"]) == ["b better"]
-    best = lines(found.slices)[0]
-    assert (best["column"], best["slice"], best["verdict"]) == ("region", "delta", "b better")
-
-
-def test_code_outside_of_git_is_compared_from_its_archives(rivers: Rivers, first: RunRecord) -> None:
-    rivers.code(*RENAMED)
-    found = rivers.compared(first, rivers.run())
-    assert [(line["path"], line["change"]) for line in lines(found.code.files)] == [("pipeline.py", "changed")]
-    assert lines(found.code.files)[0]["added_lines"] == lines(found.code.files)[0]["removed_lines"] == 2
-    assert len(found.code.commits) == 0
-
-
-def test_a_renamed_parameter_is_only_in_one_of_both_and_its_new_name_is_guessed(rivers: Rivers) -> None:
-    first = rivers.run(params={"alpha": 7.0})
-    rivers.code(*RENAMED)
-    found = rivers.compared(first, rivers.run(params={"strength": 7.0}))
-    assert changed(found.configuration) == {"params.alpha": "only in a", "params.strength": "only in b"}
-    notes = {str(line["field"]): line["note"] for line in lines(found.configuration)}
-    assert (notes["params.alpha"], notes["params.strength"]) == ("perhaps strength in b", "perhaps alpha in a")
-    assert found.verdict(rows=False) == "a and b predict the same for every row"
-
-
-def test_a_commit_that_is_gone_is_said_so_and_the_rest_is_compared(rivers: Rivers) -> None:
-    git(rivers, "init", "-q")
-    git(rivers, "add", "rivers")
-    git(rivers, "commit", "-qm", "First")
-    first = rivers.run()
-    code = first.code_version.model_copy(update={"commit": "1" * 40, "digest": "2" * 64})
-    found = rivers.compared(first, first.model_copy(update={"run_id": new_run_id(), "code_version": code}))
-    assert not found.code.same and len(found.code.files) == 0
-    assert sum("1111111" in note and "fetch it" in note for note in found.notes) == 2
-    assert len(found.metrics) and len(found.rows)
 
 
 def test_another_data_version_is_compared_by_row_key_and_column(rivers: Rivers, first: RunRecord) -> None:
@@ -225,10 +116,6 @@ def test_every_kind_of_run_is_compared_with_every_other(rivers: Rivers, first: R
     found = rivers.compared(first, again(first, kind=kind, stage="production"))
     assert list(found.runs["kind"]) == ["dev", kind]
     assert changed(found.configuration) == {}
-
-
-def again(record: RunRecord, **fields: object) -> RunRecord:
-    return record.model_copy(update={"run_id": new_run_id(), **fields})
 
 
 def test_a_failed_run_is_compared_as_far_as_it_came(rivers: Rivers, first: RunRecord) -> None:

@@ -3,10 +3,7 @@
 import base64
 import json
 import re
-import shutil
 import struct
-from collections.abc import Iterator
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas as pd
@@ -15,7 +12,10 @@ import pytest
 from mlops_assets.tracking.compare.comparison import Comparison
 from mlops_assets.tracking.compare.sections import as_text
 from mlops_assets.tracking.record import RunError, RunRecord, new_run_id
-from tests.tracking.comparable_runs import Rivers, at_work, rows, run_once
+from tests.tracking.comparable_runs import Rivers, rows
+from tests.tracking.comparable_runs import first as first
+from tests.tracking.comparable_runs import once as once
+from tests.tracking.comparable_runs import rivers as rivers
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -44,24 +44,6 @@ CLASSES = (
     ),
     ("        x = self._numbers(X)\n", "        return self\n"),
 )
-
-
-@pytest.fixture(scope="module")
-def once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RunRecord]:
-    folder = tmp_path_factory.mktemp("once") / "project"
-    return folder, run_once(folder)
-
-
-@pytest.fixture
-def first(once: tuple[Path, RunRecord]) -> RunRecord:
-    return once[1]
-
-
-@pytest.fixture
-def rivers(once: tuple[Path, RunRecord], tmp_path: Path) -> Iterator[Rivers]:
-    shutil.copytree(once[0], tmp_path / "project")
-    with at_work(tmp_path / "project") as made:
-        yield made
 
 
 def said(found: Comparison) -> str:
