@@ -9,7 +9,7 @@ import fcntl
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from partitions.errors import MlopsError
@@ -77,7 +77,12 @@ def _advisory_lock(url: str, project: str, holder: str) -> Iterator[None]:
     with engine.connect() as connection:
         if not connection.scalar(sa.text("SELECT pg_try_advisory_lock(:number)"), {"number": number}):
             raise _busy(project, connection.scalar(sa.text(_HOLDER), {"number": number}))
-        yield
+        try:
+            yield
+        finally:
+            # Closing gives it back too, but only once the server has noticed; a connection that is lost has done so.
+            with suppress(sa.exc.DBAPIError):
+                connection.execute(sa.text("SELECT pg_advisory_unlock(:number)"), {"number": number})
 
 
 _HOLDER = """

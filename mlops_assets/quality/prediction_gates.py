@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # A machine that trains many models at once makes a call slow now and then; a slow predict is slow each time.
-MOST_CALLS = 5
+MOST_CALLS = 10
 MEGABYTE = 1_000_000
 
 
@@ -53,7 +53,7 @@ def _numbers(prediction: "pd.Series[Any]") -> "np.ndarray[Any, Any]":
 
 
 def predict_latency(gate: PredictLatency, case: Case) -> Finding:
-    """The fastest of up to five calls, the first within the limit is the last. Fewer test rows are repeated."""
+    """The fastest of up to ten calls, the first within the limit is the last. Fewer test rows are repeated."""
     given = case.given
     rows = given.iloc[[place % len(given) for place in range(gate.rows)]].reset_index(drop=True)
     taken: list[float] = []

@@ -78,7 +78,7 @@ project = Project(
         NotWorseThanChampion("rmse", tolerance=0.02),
         SliceFloor("origin", "mae", max=20.0, min_rows=100, required=False),
         PredictionSanity(low=-180.0, high=2880.0),
-        PredictLatency(250.0, rows=100),
+        PredictLatency(1000.0, rows=100),
         ModelSize(5.0),
         Check(residual_bias),
     ],
