@@ -23,7 +23,7 @@ from mlops_assets.assets.optimising.conducting import Conductor
 from mlops_assets.assets.optimising.lane import Lane, News
 from mlops_assets.assets.optimising.preparing import Group, HPORequest, Start, prepare_hpo
 from mlops_assets.assets.request import LifecycleFields, ListedHPOFields
-from mlops_assets.assets.stream import Stream
+from mlops_assets.assets.stream import Stream, moment_for
 from mlops_assets.quality.expectations import DataVerdict
 from mlops_assets.tracking.best import chosen_event
 from mlops_assets.tracking.exploring.hpo_report import shown_metadata
@@ -62,8 +62,9 @@ class TrialsWalk:
         """Returns how it ended, with the error of each subproject that failed. Interrupted, it can be resumed."""
         groups = prepare_hpo(ports, self.project, keys, request)
         starts = [start for group in groups for start in group.starts]
-        trials = sum(start.run.configuration.trials for start in starts)
-        board = Board(len(starts), trials, starts[0].run.configuration.metric if starts else "")
+        asked = [start.run.configuration for start in starts]
+        trials, runs = sum(hpo.trials for hpo in asked), sum(hpo.trials * hpo.runs_per_trial for hpo in asked)
+        board = Board(len(starts), trials, asked[0].metric if asked else "")
         log, step = EventLog(context.instance), RunStep.of(context)
         self.pages = ArtifactStore(ports.home.artifacts_url) if len(starts) <= MOST_DRAWN else None
 
@@ -74,7 +75,7 @@ class TrialsWalk:
                 self._say(context, news, board)
                 self.on_news(news, board)
 
-        with self._alone(ports, context.run.run_id, starts), Stream(handle) as stream:
+        with self._alone(ports, context.run.run_id, starts), Stream(handle, moment_for(runs)) as stream:
 
             def tell(news: News) -> None:
                 if news.what == "started" and news.run is not None:
