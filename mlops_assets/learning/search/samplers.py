@@ -4,6 +4,7 @@ import importlib.util
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
 from mlops_assets.learning.search.dimensions import CIRCUMSTANCE, Dimensions
@@ -28,8 +29,11 @@ def check_sampler(hpo: HPO) -> None:
     pruner(hpo)
 
 
-def sampler(hpo: HPO, seed: int, number: int, dimensions: Dimensions) -> Any:
-    """The sampler with its options, seeded for the trial of this number."""
+def sampler(hpo: HPO, seed: int, number: int, dimensions: Dimensions, earlier: Any = None) -> Any:
+    """The sampler with its options, seeded for the trial of this number.
+
+    ``earlier``: one of the same search, which has looked already at what most trials have in common.
+    """
     from optuna import samplers
 
     of_trial = (seed + SEEDS_APART * (number + 1)) % EVERY_SEED
@@ -55,6 +59,8 @@ def sampler(hpo: HPO, seed: int, number: int, dimensions: Dimensions) -> Any:
         seed = 0
     with _said_as("sampler_options"):
         made = kinds[hpo.sampler](seed=of_trial, **options)
+    if earlier is not None and hpo.sampler == "tpe" and not options.get("group"):
+        made = with_space_of(earlier, made)
     return asking_here(made) if CIRCUMSTANCE in dimensions.sampled else made
 
 
@@ -80,14 +86,20 @@ def pruner(hpo: HPO) -> Any:
         return kinds[hpo.pruner](**options)
 
 
+def with_space_of(earlier: Any, inner: Any) -> Any:
+    """The sampler ``inner``, which need not look at all trials again to know their space: ``earlier`` remembers it."""
+
+    class WithSpaceOfEarlier(_delegating()):  # type: ignore[misc]  # a class that is known only once Optuna is loaded
+        def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
+            return earlier.infer_relative_search_space(study, trial)
+
+    return WithSpaceOfEarlier(inner)
+
+
 def asking_here(inner: Any) -> Any:
     """The same sampler, asking for what is run here only, whatever other circumstances it knows values of."""
-    from optuna.samplers import BaseSampler
 
-    class AskingHere(BaseSampler):  # type: ignore[misc, unused-ignore]  # Optuna has no types
-        def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
-            return inner.infer_relative_search_space(study, trial)
-
+    class AskingHere(_delegating()):  # type: ignore[misc]  # a class that is known only once Optuna is loaded
         def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
             sampled = inner.sample_relative(study, trial, search_space)
             return {**sampled, CIRCUMSTANCE: 0} if CIRCUMSTANCE in sampled else sampled
@@ -95,13 +107,34 @@ def asking_here(inner: Any) -> Any:
         def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
             return 0 if name == CIRCUMSTANCE else inner.sample_independent(study, trial, name, distribution)
 
+    return AskingHere(inner)
+
+
+@cache
+def _delegating() -> Any:
+    """The class of samplers that do what another one does."""
+    from optuna.samplers import BaseSampler
+
+    class Delegating(BaseSampler):  # type: ignore[misc, unused-ignore]  # Optuna has no types
+        def __init__(self, inner: Any) -> None:
+            self._inner = inner
+
+        def infer_relative_search_space(self, study: Any, trial: Any) -> Any:
+            return self._inner.infer_relative_search_space(study, trial)
+
+        def sample_relative(self, study: Any, trial: Any, search_space: Any) -> Any:
+            return self._inner.sample_relative(study, trial, search_space)
+
+        def sample_independent(self, study: Any, trial: Any, name: str, distribution: Any) -> Any:
+            return self._inner.sample_independent(study, trial, name, distribution)
+
         def before_trial(self, study: Any, trial: Any) -> None:
-            inner.before_trial(study, trial)
+            self._inner.before_trial(study, trial)
 
         def after_trial(self, study: Any, trial: Any, state: Any, values: Any) -> None:
-            inner.after_trial(study, trial, state, values)
+            self._inner.after_trial(study, trial, state, values)
 
-    return AskingHere()
+    return Delegating
 
 
 @contextmanager

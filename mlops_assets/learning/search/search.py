@@ -70,6 +70,7 @@ class Search:
         circumstances = tuple(dict.fromkeys((HERE, *(known.circumstance for known in told))))
         self.dimensions = Dimensions(question.space, question.base, circumstances)
         self._study = _study(question.hpo)
+        self._sampler: Any = None
         self._open: dict[int, _Trial] = {}
         self._next = 0
         self._used = 0
@@ -120,7 +121,8 @@ class Search:
         # A sampler anew for each trial: what it draws depends on the trial's number and on what was told, and not on
         # what this process has drawn before. So a study that was rebuilt goes on and does not begin again.
         if question.hpo.sampler != "grid":
-            study.sampler = sampler(question.hpo, question.seed, number, self.dimensions)
+            study.sampler = sampler(question.hpo, question.seed, number, self.dimensions, self._sampler)
+            self._sampler = self._sampler or study.sampler
         if first is not None:
             study.enqueue_trial(self.dimensions.known(first[0]) or {})
         with warnings.catch_warnings():
