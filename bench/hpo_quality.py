@@ -13,8 +13,7 @@ package with the sampler tpe:
 
 Each is chosen from by the best mean and by one standard error, as the project declares (and transfer is searched for
 each of the two). So that a gain of the rule is not taken for one of transfer, transfer is set against plain by the same
-rule too. In one seed the first trials of plain are the same for airlines with the same space: few seeds say little,
-whatever the interval over airlines.
+rule too.
 
 Regret is the error of what a search chose over that of what the reference chose, less one, in percent; negative where
 it is better. Two searches are compared likewise, error over error, without the reference; pairs are of one airline and
@@ -129,7 +128,7 @@ def siblings(done: Mapping[Task, list[Trial]], task: Task, keys: Sequence[str]) 
 
 def search(task: Task, judged: Mapping[str, list[Trial]]) -> list[Trial]:
     """One search: its trials with their values on the folds, and on the later flights where they may be chosen."""
-    from mlops_assets.learning.search.search import Question, Search
+    from mlops_assets.learning.search.search import Question, Search, sampler_seed
     from partitions.catalogue import resolve
     from projects.flight_delays.project import project
 
@@ -140,7 +139,8 @@ def search(task: Task, judged: Mapping[str, list[Trial]]) -> list[Trial]:
     assert configuration.hpo is not None
     hpo = configuration.hpo.changed(trials=trials, pruner="none", rule="best-mean")
     space, base = configuration.search_space, configuration.params
-    made = Search(Question(space, hpo, base, seed), [], first(configuration, judged, rule) if judged else [])
+    question = Question(space, hpo, base, sampler_seed(seed, key))
+    made = Search(question, [], first(configuration, judged, rule) if judged else [])
     found: list[Trial] = []
     for _ in range(trials):
         asked = made.ask()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mlops_assets.learning.search.samplers import check_sampler
-from mlops_assets.learning.search.search import Asked, Ended, Known, Question, Search
+from mlops_assets.learning.search.search import Asked, Ended, Known, Question, Search, sampler_seed
 from partitions.errors import DeclarationError
 from partitions.hpo import HPO
 from partitions.search_space import Categorical, Fixed, Float, Int, SearchSpace
@@ -86,6 +86,14 @@ def test_the_same_seed_and_answers_give_the_same_trials(sampler: str) -> None:
 
     assert trials(1) == trials(1)
     assert trials(1) != trials(2)
+
+
+def test_subprojects_do_not_begin_with_the_same_configurations() -> None:
+    seeds = {sampler_seed(seed, key) for seed in range(3) for key in ("AA", "B6", "UA")}
+    assert len(seeds) == 9 and sampler_seed(1, "AA") == sampler_seed(1, "AA")
+    searches = [Search(Question(WITHOUT_CONDITIONS, hpo(), BASE, sampler_seed(1, key))) for key in ("AA", "B6")]
+    asked = [[repr(one.parameters) for one, _ in optimised(search, 10)] for search in searches]
+    assert not set(asked[0]) & set(asked[1])
 
 
 def test_tpe_finds_what_random_search_does_not() -> None:

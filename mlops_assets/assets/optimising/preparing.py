@@ -10,6 +10,7 @@ from mlops_assets.assets.launch import Ports, Request, code_to_run, data_version
 from mlops_assets.assets.optimising.accepting import Asked, all_accepted
 from mlops_assets.assets.replaying import ready_code
 from mlops_assets.assets.way import Origin, Way
+from mlops_assets.learning.search.search import sampler_seed
 from mlops_assets.tracking.hpo_run import HPORun, HPORuns
 from mlops_assets.tracking.record import CodeIdentity, new_run_id, now
 from mlops_assets.tracking.registry import Registry
@@ -151,7 +152,7 @@ def _new(
         RunConfiguration(data_version=request.data_version), ingest=request.ingest, revision=request.revision
     )
     versions = data_versions_for(ports, project.name, list(registered), wanted)
-    sampler_seed = secrets.randbelow(2**31) if request.seed is None else request.seed
+    seed = secrets.randbelow(2**31) if request.seed is None else request.seed
     starts = []
     for key, one in registered.items():
         run = HPORun(
@@ -166,7 +167,7 @@ def _new(
             lock=code.lock,
             data_version=versions[key] or "",
             seed=request.seed or 0,
-            sampler_seed=sampler_seed,
+            sampler_seed=sampler_seed(seed, key),
             created_at=now(),
             created_by=getpass.getuser(),
             dagster_run_id=request.dagster_run_id,

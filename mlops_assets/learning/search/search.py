@@ -1,5 +1,6 @@
 """One study: which parameters to try next, told what came of those before. In memory; no storage of Optuna's."""
 
+import hashlib
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -54,6 +55,15 @@ class _Trial:
     asked: Asked
     trial: Any
     values: list[float] = field(default_factory=list)
+
+
+def sampler_seed(seed: int, subproject: str) -> int:
+    """The seed of a subproject's sampler, out of the one that is given for all.
+
+    With the same for each, all would begin with the same random configurations: siblings had nothing to tell each
+    other that they do not try themselves.
+    """
+    return int.from_bytes(hashlib.sha256(f"{seed} {subproject}".encode()).digest()[:4])
 
 
 class Search:
