@@ -1,5 +1,7 @@
 """The project ``lines`` with stages and gates. Rows are made up to the end of the window; in a July they are noise."""
 
+from typing import Any
+
 from tests.end_to_end.conftest import PIPELINE, ProjectFolder
 
 STAGED_PIPELINE = PIPELINE.replace(
@@ -44,16 +46,14 @@ project = Project(
 """
 
 
-def project_text(
-    slopes: dict[str, float] | None = None, troubles: dict[str, str] | None = None, **fields: object
-) -> str:
+def project_text(slopes: dict[str, float] | None = None, troubles: dict[str, str] | None = None, **fields: Any) -> str:
     """project.py. Fields: params, rmse (the gates' threshold), staging (that stage's own), retraining (more of it)."""
     said = {"params": {}, "rmse": 1.0, "staging": 1.0, "retraining": ""} | fields
     return STAGED_PROJECT.format(slopes=slopes or {"a": 1.0, "b": -2.0}, troubles=troubles or {}, **said)
 
 
-def declare(folder: ProjectFolder, slopes: dict[str, float] | None = None, **fields: object) -> None:
+def declare(folder: ProjectFolder, slopes: dict[str, float] | None = None, **fields: Any) -> None:
     """Written and registered. ``fields``: see ``project_text``."""
     folder.write("lines/pipeline.py", STAGED_PIPELINE)
-    folder.write("lines/project.py", project_text(slopes, **fields))  # type: ignore[arg-type]
+    folder.write("lines/project.py", project_text(slopes, **fields))
     folder.mlops("apply", "--yes")

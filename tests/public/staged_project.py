@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,9 @@ from tests.public.conftest import opened
 JUNE, JULY, AUGUST = (datetime(2013, month, 1, tzinfo=UTC) for month in (6, 7, 8))
 
 
-def staged(
-    folder: Path, slopes: dict[str, float] | None = None, retire: bool = False, **fields: object
-) -> OpenedProject:
+def staged(folder: Path, slopes: dict[str, float] | None = None, retire: bool = False, **fields: Any) -> OpenedProject:
     (folder / "lines" / "pipeline.py").write_text(STAGED_PIPELINE)
-    (folder / "lines" / "project.py").write_text(project_text(slopes, **fields))  # type: ignore[arg-type]
+    (folder / "lines" / "project.py").write_text(project_text(slopes, **fields))
     p = opened(folder)
     p.apply(allow_retire=retire)
     return p

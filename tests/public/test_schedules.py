@@ -20,8 +20,8 @@ from tests.resources.message_targets import Webhook, webhook
 MINUTE = timedelta(minutes=1)
 
 
-def staged(folder: Path, slopes: dict[str, float] | None = None, **fields: object) -> OpenedProject:
-    text = project_text(slopes, **fields)  # type: ignore[arg-type]
+def staged(folder: Path, slopes: dict[str, float] | None = None, **fields: Any) -> OpenedProject:
+    text = project_text(slopes, **fields)
     told = text.replace("    stages=[", '    notifications=[Message("env:TEAM_HOOK")],\n    stages=[')
     (folder / "lines" / "pipeline.py").write_text(STAGED_PIPELINE)
     (folder / "lines" / "project.py").write_text(told.replace("NotWorse", "Message, NotWorse", 1))

@@ -65,6 +65,11 @@ def adder(shift):
 Write = Callable[..., Any]
 
 
+def pipeline_text(body: str = SCALED, imports: str = "") -> str:
+    """The code of a pipeline whose model predicts by ``body``."""
+    return PIPELINE.format(imports=imports, body=textwrap.indent(body, " " * 8))
+
+
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Writes the package into a folder that can be imported from, and gives its pipeline; all is undone afterwards."""
@@ -73,8 +78,7 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def write_and_import(body: str = SCALED, imports: str = "", files: "dict[str, str] | None" = None) -> Any:
-        pipeline = PIPELINE.format(imports=imports, body=textwrap.indent(body, " " * 8))
-        for name, text in {"__init__.py": "", "pipeline.py": pipeline, **(files or {})}.items():
+        for name, text in {"__init__.py": "", "pipeline.py": pipeline_text(body, imports), **(files or {})}.items():
             path = folder / name
             path.parent.mkdir(exist_ok=True)
             path.write_text(text)

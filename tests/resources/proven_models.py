@@ -16,43 +16,13 @@ from resources.models import dump_model
 from resources.parquet import encode
 from resources.proof import Question
 from resources.verifier import Verifier
+from tests.resources.model_files import SCALED, pipeline_text
 
 PACKAGE = "proven_shops.parcels"
 ROWS = pd.DataFrame({"id": [10, 11, 12], "weight": [1.0, 2.0, 4.0], "code": ["a", "b", None]}, index=[7, 8, 9])
 EXPECTED = pd.DataFrame({"prediction": [2.0, 4.0, 8.0]})
 
-PIPELINE = """
-import os, signal, sys, time
-import numpy as np
-import pandas as pd
-from mlops_assets import Config, DataSchema, Parameters, Pipeline
-
-VERSION = {version}
-
-class Params(Parameters):
-    factor: float = 2.0
-
-class Parcels(Pipeline[Config, Params]):
-    schema = DataSchema(key="id", target="days", features=["weight"])
-    metrics = {{"mae": "min"}}
-
-    def ingest(self, config, window):
-        raise NotImplementedError
-
-    def build(self, params, seed):
-        return Scale(params.factor)
-
-class Scale:
-    def __init__(self, factor):
-        self.factor = factor
-
-    def fit(self, X, y):
-        return self
-
-    def predict(self, X):
-        {body}
-        return X["weight"].to_numpy() * self.factor
-"""
+IMPORTS = "import os, signal, sys, time\nVERSION = {version}"
 
 SCHEMA = DataSchema(key="id", target="days", features=["weight"])
 
@@ -77,7 +47,7 @@ def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: ArtifactStore
         forget()
         (folder / "__init__.py").write_text("")
         (folder / "settings.py").write_text("FACTOR = 2.0\n")
-        (folder / "pipeline.py").write_text(PIPELINE.format(body=body, version=version))
+        (folder / "pipeline.py").write_text(pipeline_text(f"{body}\n{SCALED}", IMPORTS.format(version=version)))
         pipeline: Any = importlib.import_module(f"{PACKAGE}.pipeline").Parcels()
         model = pipeline.build(sys.modules[f"{PACKAGE}.pipeline"].Params(factor=factor), 0)
         about = {"project": "parcels", "subproject": "AA", "run_id": f"run-{version}"}

@@ -4,7 +4,7 @@ import itertools
 import random
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import pytest
@@ -15,7 +15,7 @@ from mlops_assets.tracking import segments
 from mlops_assets.tracking.annotations import Overlay
 from mlops_assets.tracking.event_source import BLOCK_BITS, Tally, tally
 from mlops_assets.tracking.record import RunRecord
-from mlops_assets.tracking.run_query import RunQuery
+from mlops_assets.tracking.run_query import RunQuery, View
 from mlops_assets.tracking.segments import Range, Segment, named, ranges_of
 from mlops_assets.tracking.stored_events import FetchedEvents, SqlEvents
 from mlops_assets.tracking.tracker import Tracker
@@ -32,11 +32,20 @@ from tests.tracking.runs_logged import (
     some_record,
 )
 
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
 KEYS = [dg.AssetKey([PROJECT, asset]) for asset in ("experiments", "model", "trials")]
 
 
 def sql_source(log: EventLog) -> SqlEvents:
     return Tracker(log, PROJECT, Path("unused")).source  # type: ignore[return-value]
+
+
+def counted(connection: "DuckDBPyConnection", view: View) -> int:
+    """How many runs a view has."""
+    (found,) = connection.execute(f"select count(*) from {view.source.text}", view.source.values).fetchall()
+    return int(found[0])
 
 
 def test_without_events_there_are_no_runs_and_no_files(tracker: Tracker) -> None:
@@ -154,11 +163,11 @@ def test_the_index_may_be_deleted_between_and_while_it_is_read(tracker: Tracker)
     assert_equal_to_log(tracker)
     asked: list[int] = []
 
-    def question(connection: object, view: object) -> int:
+    def question(connection: "DuckDBPyConnection", view: View) -> int:
         if not asked:
             shutil.rmtree(tracker.index.folder)
         asked.append(1)
-        return int(connection.execute(f"select count(*) from {view.source.text}", view.source.values).fetchone()[0])  # type: ignore[attr-defined]
+        return counted(connection, view)
 
     assert tracker.reader.ask(question) == 10
     assert assert_equal_to_log(tracker) == 10
@@ -168,11 +177,11 @@ def test_an_index_that_is_deleted_whenever_it_is_read_answers_all_the_same(track
     log_runs(tracker.event_log, [record(n) for n in range(10)])
     asked: list[int] = []
 
-    def question(connection: object, view: object) -> int:
+    def question(connection: "DuckDBPyConnection", view: View) -> int:
         shutil.rmtree(tracker.index.folder, ignore_errors=True)
         asked.append(1)
         log_runs(tracker.event_log, [record(10 + len(asked))])
-        return int(connection.execute(f"select count(*) from {view.source.text}", view.source.values).fetchone()[0])  # type: ignore[attr-defined]
+        return counted(connection, view)
 
     assert tracker.reader.ask(question) == 10 + len(asked) - 1
     assert len(asked) > 1, "it was answered at once, and this proves nothing"
