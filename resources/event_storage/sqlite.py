@@ -6,6 +6,7 @@ truth about assets. Of a process that is killed between the two, an event may be
 run, never the other way round, and nobody has been told that it was stored.
 """
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -15,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import dagster
 from dagster._core.events import ASSET_CHECK_EVENTS, ASSET_EVENTS, EVENT_TYPE_TO_PIPELINE_RUN_STATUS
 from dagster._core.events.log import EventLogEntry
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
@@ -38,6 +40,8 @@ from resources.event_storage.shards import Shards, is_stamped
 
 RUN_SHARDS_KEPT = 16
 DRAFT = ".opening-"
+# The tables are those of this version of Dagster; one that is newer makes a file of its own.
+BLANK = f".blank-{dagster.__version__}"
 MIRRORED = {*ASSET_EVENTS, *ASSET_CHECK_EVENTS, *EVENT_TYPE_TO_PIPELINE_RUN_STATUS}
 LAST_OF_RUN = {kind for kind, status in EVENT_TYPE_TO_PIPELINE_RUN_STATUS.items() if status in FINISHED_STATUSES}
 
@@ -111,10 +115,34 @@ class KeptSqliteEventLogStorage(SchemaMemory, SqliteEventLogStorage):
 
     def _initialise(self, shard: str) -> None:
         self._initialized_dbs.discard(shard)
-        if not is_stamped(self.path_for_shard(shard)):
-            with _alone_in(Path(self._base_dir)), super()._connect(shard):
-                pass  # entering it is what makes the tables
+        path = Path(self.path_for_shard(shard))
+        if not is_stamped(path):
+            with _alone_in(Path(self._base_dir)):
+                if shard != INDEX_SHARD_NAME and not path.exists():
+                    self._copy_blank(path)
+                if not is_stamped(path):
+                    with super()._connect(shard):
+                        pass  # entering it is what makes the tables
         self._initialized_dbs.add(shard)
+
+    def _copy_blank(self, file: Path) -> None:
+        """The file of a run: tables with nothing in them. Dagster takes a third of a second to make them, a copy none.
+
+        Drafts that a killed process has left are finished or overwritten: nobody else is here meanwhile.
+        """
+        blank, draft = file.with_name(BLANK), file.with_name(f"{DRAFT}copy")
+        if not blank.exists():
+            with super()._connect(f"{DRAFT}blank"):
+                pass
+            os.rename(self.path_for_shard(f"{DRAFT}blank"), blank)
+        with open(blank, "rb") as source, open(draft, "wb") as copy:
+            shutil.copyfileobj(source, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+        # A link never replaces: stock Dagster, which does not wait for us, may have made the file meanwhile.
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, file)
+        draft.unlink()
 
     def store_event(self, event: EventLogEntry) -> None:
         """See ``store_event_batch``."""
