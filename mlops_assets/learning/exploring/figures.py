@@ -20,6 +20,7 @@ COLUMNS = 3
 LEVELS = 12
 LONGEST_CHOICE = 16
 LONGEST_LINE = 64
+FAR = 100
 # Dark is good, whichever way is better.
 GOOD_LOW, GOOD_HIGH = "viridis", "viridis_r"
 
@@ -231,12 +232,15 @@ def _scale(axes: "Axes", points: Points, name: str, choices: list[str] | None, *
         shown = [as_name(choice) for choice in choices] if len(choices) <= MOST_NAMED else []
         axis.set_ticks(range(len(shown)), shown, fontsize=7, **AS_IT_IS)
     elif points.is_log(name):
-        from matplotlib.ticker import NullFormatter
+        from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
         (axes.set_yscale if vertical else axes.set_xscale)("log")
-        if max(points.places(name)[0]) >= 10 * min(points.places(name)[0]):
-            # Between powers of ten nothing is written, but finding that out takes longer than all the rest.
-            axis.set_minor_formatter(NullFormatter())
+        values = points.places(name)[0]
+        few = max(values) < FAR * min(values)
+        # As few as are read: to draw the eight between two powers of ten would take longer than all the rest.
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=MOST_NAMED))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _spread(places: list[float], choices: list[str] | None) -> list[float]:
