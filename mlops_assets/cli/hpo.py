@@ -36,6 +36,10 @@ def hpo(
     ] = None,
     trials: Annotated[int | None, typer.Option(help="How many trials; default as registered.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which no new trial begins.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Of the sampler and of each trial's first run; default 0 for runs, else drawn.")
+    ] = None,
+    data_version: Annotated[str | None, typer.Option(help="A data version; default the latest snapshot.")] = None,
     code_version: Annotated[str | None, typer.Option(help="A commit, branch or tag to optimise instead.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the last HPO run that did not end.")] = False,
     export: Annotated[
@@ -57,21 +61,23 @@ def hpo(
     p = opened(project)
     keys = chosen(p, subprojects, tag, everything)
     fields: dict[str, Any] = hpo_fields(_text(config), str(config)) if config is not None else {}
-    fields |= {name: value for name, value in (("trials", trials), ("timeout", timeout)) if value is not None}
+    fields |= _given(trials=trials, timeout=timeout)
+    others = _given(seed=seed, data_version=data_version, code_version=code_version)
     if export is not None or report is not None:
-        if fields or resume or code_version is not None:
+        if fields or others or resume:
             raise MlopsError("--export and --report write what is tracked: give them only subprojects")
         if export is not None:
             _print_exported(p.export_journal(keys, export), export, as_json)
         if report is not None:
             _write_report(p, keys, report)
         return
-    if resume and fields:
-        raise MlopsError(f"--resume goes on as it began: leave out {', '.join(fields)}, or begin a new HPO run")
+    if resume and (fields or others):
+        left_out = ", ".join(name.replace("_", " ") for name in {**fields, **others})
+        raise MlopsError(f"--resume goes on as it began: leave out {left_out}, or begin a new HPO run")
     failed: dict[str, str] = {}
     try:
         with trials_done(f"optimising {p.project.name}") as hear:
-            done = p.hpo(keys, configuration=fields, code_version=code_version, resume=resume, on_news=hear)
+            done = p.hpo(keys, configuration=fields, resume=resume, on_news=hear, **others)
     except HPOFailed as error:
         done, failed = error.done, error.failed
     done = sorted(done, key=lambda one: one.subproject)
@@ -82,6 +88,10 @@ def hpo(
         print_failures(failed)
     if failed:
         raise typer.Exit(1)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def row_of(one: "Optimised") -> dict[str, Any]:

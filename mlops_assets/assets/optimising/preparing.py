@@ -148,9 +148,9 @@ def _new(
         for key, (hpo, space) in configured.items()
     }
     base = all_accepted(asked, project.name, ports.compute, environment)
-    wanted = Request(
-        RunConfiguration(data_version=request.data_version), ingest=request.ingest, revision=request.revision
-    )
+    # Of a run of it; what no run could have is refused here.
+    configuration = RunConfiguration(data_version=request.data_version, seed=request.seed)
+    wanted = Request(configuration, ingest=request.ingest, revision=request.revision)
     versions = data_versions_for(ports, project.name, list(registered), wanted)
     seed = secrets.randbelow(2**31) if request.seed is None else request.seed
     starts = []
