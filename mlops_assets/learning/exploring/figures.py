@@ -226,14 +226,14 @@ def _ends(points: Points, name: str) -> tuple[str, str]:
 
 
 def _scale(axes: "Axes", points: Points, name: str, choices: list[str] | None, *, vertical: bool = False) -> None:
+    from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
     axis, titled = (axes.yaxis, axes.set_ylabel) if vertical else (axes.xaxis, axes.set_xlabel)
     titled(as_name(name), **AS_IT_IS)
     if choices is not None:
         shown = [as_name(choice) for choice in choices] if len(choices) <= MOST_NAMED else []
         axis.set_ticks(range(len(shown)), shown, fontsize=7, **AS_IT_IS)
     elif points.is_log(name):
-        from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
         (axes.set_yscale if vertical else axes.set_xscale)("log")
         values = points.places(name)[0]
         few = max(values) < FAR * min(values)
@@ -241,6 +241,8 @@ def _scale(axes: "Axes", points: Points, name: str, choices: list[str] | None, *
         axis.set_minor_locator(NullLocator())
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=MOST_NAMED))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    elif all(isinstance(value, int) for value in points.parameters[name]):
+        axis.set_major_locator(MaxNLocator("auto", integer=True))
 
 
 def _spread(places: list[float], choices: list[str] | None) -> list[float]:
