@@ -87,7 +87,6 @@ def efficiency(short: bool, folder: Path) -> None:
     report(f"{what}: ours, against the bare fits", mean["ours"], "s", mean["bare"], 1.25)
     report(f"{what}: ours, against fits that write what we write", mean["ours"], "s", mean["full"], 1.1)
     report(f"{what}: ours, ray start", done["ray start"], "s")
-    report(f"{what}: ours, of it the summary with its pictures", done["end"], "s")
     report(f"{what}: ours, in fits", done["fit share"], "of cores x wall")
     for other in ("optuna 1", "optuna 2", "tune"):
         result = child(other, trials, folder)
@@ -115,23 +114,16 @@ def ours(trials: int, folder: Path) -> dict[str, Any]:
     p, ray_start = opened(folder)
     # Snapshot, workers and imports, which a service has.
     p.hpo("s00", trials=2, reuse="none", sampler="random", seed=1)
-    last_run = 0.0
-
-    def hear(news: Any, _: Any) -> None:
-        nonlocal last_run
-        last_run = perf_counter() if news.what == "run" else last_run
-
     began = perf_counter()
-    (done,) = p.hpo("s00", trials=trials, reuse="none", transfer="none", seed=SEED, on_news=hear)
+    (done,) = p.hpo("s00", trials=trials, reuse="none", transfer="none", seed=SEED)
     wall = perf_counter() - began
-    end = perf_counter() - last_run
     parameters = [[t.parameters[name] for name in ("rate", "leaves", "leaf")] for t in done.summary.trials]
     (folder / "parameters.json").write_text(json.dumps(parameters))
     records = [p.record(run) for run in done.summary.trials[0].run_ids]
     fits = sum(p.tracker.of_parent(done.summary.hpo_run_id)[n].timings["fit"] for n in range(trials * 5))
     spent = {step: sum(r.timings.get(step, 0.0) for r in records) / len(records) for step in records[0].timings}
     print(json.dumps({"seconds of a run": spent}), file=sys.stderr)
-    return {"wall": wall, "ray start": ray_start, "fit share": fits / (wall * CORES), "end": end}
+    return {"wall": wall, "ray start": ray_start, "fit share": fits / (wall * CORES)}
 
 
 def floor(trials: int, folder: Path, work: Callable[..., float], *more: str) -> dict[str, Any]:
