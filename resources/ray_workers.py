@@ -4,6 +4,7 @@ import hashlib
 import io
 import logging
 import os
+import signal
 import socket
 import sys
 import threading
@@ -235,8 +236,19 @@ def _task() -> Any:
 
 def perform_here(place: Place, function: bytes, code: bytes, index: int, item: bytes) -> bytes:
     """In the Ray worker: set the search path, then do the item."""
+    _end_when_told()
     search_first([unpacked(code), *place[1]] if code else place[1])
     return answer(function, index, item)
+
+
+@cache
+def _end_when_told() -> None:
+    """SIGTERM, which Ray sends when the driver is gone, ends this process.
+
+    Ray's own handler raises SystemExit in whatever runs. There it would be taken for an error of the pipeline's code,
+    and the run, which nobody waits for any more, would be kept as one that failed.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @cache

@@ -143,6 +143,20 @@ class TestWorkers:
             assert left.traceback == "the last words of item 2\n"
             assert "killed by SIGKILL" in killed.message
 
+    def test_a_worker_that_is_told_to_end_does_so_whatever_code_it_is_in(self, backend: Any) -> None:
+        """As Ray tells those of a driver that was killed: no code may take it for an error of its own."""
+
+        def told(item: int) -> str:
+            try:
+                os.kill(os.getpid(), signal.SIGTERM)
+                time.sleep(10)
+            except SystemExit:
+                return "caught SystemExit"
+            return "went on"
+
+        (outcome,) = Compute(backend, cpus=1).map(told, [0])
+        assert outcome.error is not None and outcome.error.kind == "WorkerDied", outcome
+
     def test_outcomes_come_as_they_complete(self, backend: Any, tmp_path: Path) -> None:
         go = tmp_path / "go"
 
