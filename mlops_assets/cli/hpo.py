@@ -37,7 +37,7 @@ def hpo(
     trials: Annotated[int | None, typer.Option(help="How many trials; default as registered.")] = None,
     timeout: Annotated[float | None, typer.Option(help="Seconds after which no new trial begins.")] = None,
     seed: Annotated[
-        int | None, typer.Option(help="Of the sampler and of each trial's first run; default 0 for runs, else drawn.")
+        int | None, typer.Option(help="Of the sampler (default: drawn) and of each trial's first run (default: 0).")
     ] = None,
     data_version: Annotated[str | None, typer.Option(help="A data version; default the latest snapshot.")] = None,
     code_version: Annotated[str | None, typer.Option(help="A commit, branch or tag to optimise instead.")] = None,

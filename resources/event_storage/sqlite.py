@@ -134,13 +134,15 @@ class KeptSqliteEventLogStorage(SchemaMemory, SqliteEventLogStorage):
         if not blank.exists():
             with super()._connect(f"{DRAFT}blank"):
                 pass
+            self._initialized_dbs.discard(f"{DRAFT}blank")
             os.rename(self.path_for_shard(f"{DRAFT}blank"), blank)
         with open(blank, "rb") as source, open(draft, "wb") as copy:
             shutil.copyfileobj(source, copy)
             copy.flush()
             os.fsync(copy.fileno())
         # A link never replaces: stock Dagster, which does not wait for us, may have made the file meanwhile.
-        with contextlib.suppress(FileExistsError):
+        # Where there are no links, it makes the file as well.
+        with contextlib.suppress(OSError):
             os.link(draft, file)
         draft.unlink()
 

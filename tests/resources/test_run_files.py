@@ -70,6 +70,18 @@ def test_a_file_that_stock_dagster_began_is_finished_and_not_replaced(tmp_path: 
     assert any("CREATE TABLE event_logs" in line for line in tables)
 
 
+def test_a_blank_file_that_somebody_deleted_is_made_again(tmp_path: Path) -> None:
+    expected = made_by_dagster(tmp_path / "stock")
+    ours = KeptSqliteEventLogStorage(str(tmp_path / "ours"))
+    with ours.run_connection("one"):
+        pass
+    (tmp_path / "ours" / BLANK).unlink()
+    with ours.run_connection("two"):
+        pass
+    ours.dispose()
+    assert described(tmp_path / "ours" / BLANK) == described(tmp_path / "ours" / "two.db") == expected
+
+
 def test_another_version_of_dagster_has_a_blank_file_of_its_own(tmp_path: Path) -> None:
     expected = made_by_dagster(tmp_path / "stock")
     ours = KeptSqliteEventLogStorage(str(tmp_path / "ours"))

@@ -20,7 +20,7 @@ COLUMNS = 3
 LEVELS = 12
 LONGEST_CHOICE = 16
 LONGEST_LINE = 64
-FAR = 100
+POWERS_ONLY_FROM = 100
 # Dark is good, whichever way is better.
 GOOD_LOW, GOOD_HIGH = "viridis", "viridis_r"
 
@@ -236,7 +236,7 @@ def _scale(axes: "Axes", points: Points, name: str, choices: list[str] | None, *
     elif points.is_log(name):
         (axes.set_yscale if vertical else axes.set_xscale)("log")
         values = points.places(name)[0]
-        few = max(values) < FAR * min(values)
+        few = max(values) < POWERS_ONLY_FROM * min(values)
         # As few as are read: to draw the eight between two powers of ten would take longer than all the rest.
         axis.set_minor_locator(NullLocator())
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=MOST_NAMED))
