@@ -114,16 +114,21 @@ class KeptSqliteEventLogStorage(SchemaMemory, SqliteEventLogStorage):
             yield connection
 
     def _initialise(self, shard: str) -> None:
-        self._initialized_dbs.discard(shard)
         path = Path(self.path_for_shard(shard))
         if not is_stamped(path):
             with _alone_in(Path(self._base_dir)):
                 if shard != INDEX_SHARD_NAME and not path.exists():
                     self._copy_blank(path)
                 if not is_stamped(path):
-                    with super()._connect(shard):
-                        pass  # entering it is what makes the tables
+                    self._make_tables(shard)
         self._initialized_dbs.add(shard)
+
+    def _make_tables(self, shard: str) -> None:
+        """Dagster itself makes them, with the first connection to a file that it does not know."""
+        self._initialized_dbs.discard(shard)
+        with super()._connect(shard) as connection:
+            connection.exec_driver_sql("SELECT 1 FROM alembic_version")
+        self._initialized_dbs.discard(shard)
 
     def _copy_blank(self, file: Path) -> None:
         """The file of a run: tables with nothing in them. Dagster takes a third of a second to make them, a copy none.
@@ -132,9 +137,7 @@ class KeptSqliteEventLogStorage(SchemaMemory, SqliteEventLogStorage):
         """
         blank, draft = file.with_name(BLANK), file.with_name(f"{DRAFT}copy")
         if not blank.exists():
-            with super()._connect(f"{DRAFT}blank"):
-                pass
-            self._initialized_dbs.discard(f"{DRAFT}blank")
+            self._make_tables(f"{DRAFT}blank")
             os.rename(self.path_for_shard(f"{DRAFT}blank"), blank)
         with open(blank, "rb") as source, open(draft, "wb") as copy:
             shutil.copyfileobj(source, copy)
