@@ -242,7 +242,7 @@ def _scale(axes: "Axes", points: Points, name: str, choices: list[str] | None, *
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,), numticks=MOST_NAMED))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     elif all(isinstance(value, int) for value in points.parameters[name]):
-        axis.set_major_locator(MaxNLocator("auto", integer=True))
+        axis.set_major_locator(MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True))
 
 
 def _spread(places: list[float], choices: list[str] | None) -> list[float]:
